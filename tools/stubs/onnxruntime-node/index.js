@@ -1,0 +1,1 @@
+throw new Error('This package is a stand-in: it is never used in a browser.');

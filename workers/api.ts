@@ -1,0 +1,275 @@
+/**
+ * The scripting door: `window.lab`, as types. Extended here where the page needed more; docs/scripting.md is its guide.
+ *
+ * Everything the page can do, a script can do: from the browser's console, from the notebook, from a test. The page's own
+ * controls call the same functions. Every promise rejects with a LabError, never with a raw GPU or parser error. The object lives in
+ * the page; the work is done in workers, so errors, progress, aborts and streams are carried across message ports by a thin client.
+ *
+ * HOOKS are TransformerLens's names (3.x meanings): "hook_embed", "blocks.3.hook_resid_pre", "blocks.3.attn.hook_pattern",
+ * "blocks.3.attn.hook_z", "blocks.3.mlp.hook_post", "blocks.3.hook_mlp_out", "ln_final.hook_normalized" … `hooks()` lists them.
+ * Shapes are TransformerLens's without the batch axis: residuals [pos, d_model], q and z [pos, head, d_head], k and v [pos, kv_head, d_head],
+ * scores and pattern [head, query, key], logits [pos, d_vocab], always float32. Fixed meanings: hook_normalized is before gain and bias; attn_scores are after
+ * scaling, soft-cap and mask (masked = −Infinity); hook_q and hook_k are before q/k norm and RoPE, hook_rot_* after; hook_attn_out and hook_mlp_out are what is added to
+ * the stream (after any post-norm); hook_embed is what enters block 0's sum (after any embedding scale). Parallel-residual blocks have no hook_resid_mid.
+ *
+ * TOKENS. A number[] prompt is verbatim. A string gets exactly one BOS where `bos` says so; its default is the family's rule.
+ *
+ * TIME. A position is computed once, with the edits and dials in force at that moment, and its keys and values stay in the cache. Moving a dial changes what is
+ * computed from the next token on; `reread()` recomputes every position so far, prompt and generated, with today's dials; the
+ * schedule starts again there (the next Step has `reread: true`). Every Step reports the dial values it was computed with, so any
+ * generation can be replayed without a cache, position by position, to the same numbers.
+ *
+ * STRENGTH. Every edit is x + strength·(f(x) − x): strength 1 is the edit as written, 0 is the identity for every kind, and a dial is a strength or the
+ * edit's own number. Edits at one hook apply in list order; `latent` edits of one dictionary at one hook share one clean encoding and apply together.
+ *
+ * DEFAULTS. where 'all'; skipSpecial false; strength 1; promptLength = the prompt's length; negative positions count from the end in run(), from promptLength in
+ * generate(); at = the vector's own hook when it is an id; logits 'last'; temperature 1; eos true.
+ */
+export type Hook = string;
+export type Vec = readonly number[] | Float32Array;
+export interface Tensor {
+  shape: number[];
+  data: Float32Array;
+}
+/** all · the prompt's (index < promptLength) · the generated ones · a list (negative counts from the end). On scores and pattern: query rows; on k and v: key positions. */
+export type Where = 'all' | 'prompt' | 'generated' | readonly number[];
+export type Prompt = string | readonly number[];
+export interface Job {
+  signal?: AbortSignal;
+  progress?(done: number, of: number): void;
+} // last argument of every long call
+export interface LabError extends Error {
+  code: string;
+  hint: string;
+} // code: stable, listed in docs/errors.md
+
+export interface Lab {
+  readonly ready: Promise<void>; // the bench can be used, with the demo or the session's model on it where there is one; rejects only when nothing can run. The page never reloads itself once `lab` exists
+  readonly version: string;
+  device(): Promise<DeviceInfo>;
+
+  // ---- what is on the shelf
+  open(files: readonly (File | { path: string; file: File })[], job?: Job): Promise<Opened>; // sorts out what was dropped; rejects with every reason at once
+  models(): Promise<ModelInfo[]>;
+  use(
+    model: string,
+    options?: { weights?: 'stored' | 'f32' | 'f16' | 'q8' | 'q4'; fold?: boolean; center?: boolean },
+    job?: Job,
+  ): Promise<ModelInfo>; // stored, unfolded, uncentred by default
+  dictionaries(): Promise<DictionaryInfo[]>;
+  vectors(): Promise<VectorInfo[]>;
+  remove(id: string): Promise<void>;
+
+  // ---- text
+  tokenize(text: string, options?: { bos?: boolean }): Promise<{ ids: number[]; pieces: string[] }>;
+  chat(messages: readonly { role: string; content: string }[]): Promise<{ ids: number[]; pieces: string[] }>; // the model's own template
+
+  // ---- the engine
+  hooks(): Promise<{ name: Hook; shape: string[] }[]>;
+  run(request: RunRequest, job?: Job): Promise<RunResult>;
+  batch(requests: readonly RunRequest[], job?: Job): Promise<RunResult[]>; // ragged, no pad tokens; same numbers as alone
+  explain(request: RunRequest | GenerateRequest | SweepRequest): Promise<Planned[]>; // what would be dispatched (for generate: one decode step), not run
+  lens(request: {
+    prompt: Prompt;
+    bos?: boolean;
+    kind: 'logit' | 'tuned' | 'jacobian';
+    top: number;
+    track?: number;
+    edits?: Edit[];
+  }): Promise<LensResult>;
+  loss(request: { prompt: Prompt; bos?: boolean; edits?: Edit[] }): Promise<Float32Array>; // nats a position, of the token that came
+  generate(request: GenerateRequest): Generation;
+  sweep(request: SweepRequest, job?: Job): Promise<Grid>;
+  gradient(request: RunRequest & { metric: Metric; at: readonly Hook[] }, job?: Job): Promise<Record<Hook, Tensor>>; // d metric / d activation
+
+  // ---- dictionaries
+  encode(request: { dictionary: string; prompt: Prompt; bos?: boolean; edits?: Edit[] }): Promise<SparseRows>;
+  vectorFromPairs(
+    request: { positive: readonly string[]; negative: readonly string[]; at: Hook; where?: Where; method: 'mean' | 'pca' },
+    job?: Job,
+  ): Promise<VectorInfo>;
+  evaluate(request: { dictionary: string; text: readonly string[] }, job?: Job): Promise<Record<string, number>>; // l0, fvu, ce_score, kl_score, dead, …
+}
+
+export interface DeviceInfo {
+  adapter: string;
+  features: string[];
+  limits: Record<string, number>;
+  bytesInUse: number;
+  bytesHigh: number;
+  variants: Record<string, string>; // kernel → variant chosen on this device; can be pinned by ?variants=
+  counters: {
+    dispatches: number;
+    copies: number;
+    submits: number;
+    pipelines: number;
+    bytesWritten: number;
+    bytesRead: number;
+    buffers: number;
+  };
+}
+export interface Planned {
+  kernel: string;
+  hook?: Hook;
+  workgroups: number[];
+  bytes: number;
+}
+export interface RunRequest {
+  prompt: Prompt;
+  bos?: boolean;
+  promptLength?: number;
+  edits?: Edit[];
+  taps?: readonly Hook[];
+  logits?: 'none' | 'last' | 'all' | { top: number };
+}
+export interface RunResult {
+  ids: number[];
+  logits?: Tensor;
+  top?: { ids: number[][]; probabilities: number[][] };
+  taps: Record<Hook, Tensor>;
+  milliseconds: number;
+}
+export interface LensResult {
+  layers: string[];
+  top: { id: number; piece: string; probability: number }[][][];
+  rank?: number[][];
+  probability?: number[][];
+  entropy: number[][];
+  klToFinal: number[][];
+}
+
+export type Edit = { at?: Hook; where?: Where; skipSpecial?: boolean; head?: number; strength?: number; enabled?: boolean } & (
+  | { kind: 'add'; vector: string | Vec; scale: number } // f(x) = x + scale·v, v as given
+  | { kind: 'project'; vector: string | Vec; keep: number } // along v̂: keep·(x·v̂); 0 removes the direction, 1 leaves it
+  | { kind: 'cap'; vector: string | Vec; cap: number } // limit x·v̂ to at most cap
+  | {
+      kind: 'replace';
+      value: Vec | Tensor | 'zero' | { prompt: Prompt; from?: readonly number[] } | { mean: readonly string[]; over: 'all' | 'position' };
+    } // source: an unedited run; unequal lengths need `from`
+  | { kind: 'latent'; dictionary: string; latent: number; op: 'set' | 'add' | 'scale'; value: number } // at = the dictionary's hookOut unless given; error term kept
+  | { kind: 'splice'; dictionary: string; keepError: boolean }
+);
+
+export interface GenerateRequest {
+  prompt: Prompt;
+  bos?: boolean;
+  promptLength?: number;
+  edits?: Edit[];
+  baseline?: boolean; // stream the unedited row too (shares the sampling randomness)
+  shadow?: boolean; // a third row: the unedited model reading the steered text, for a meaningful KL
+  tokens: number;
+  temperature?: number;
+  topK?: number;
+  topP?: number;
+  seed?: number;
+  stop?: readonly string[];
+  eos?: boolean;
+  watch?: readonly string[]; // dictionaries to encode live
+}
+export interface Generation extends AsyncIterable<Step> {
+  dial(edit: number, change: { value?: number; strength?: number; enabled?: boolean }): void; // in force for every token computed after the call; at most 2 tokens are ever ahead of the last Step taken
+  reread(): Promise<void>;
+  stop(): Promise<void>;
+  readonly ended: Promise<'length' | 'stop' | 'eos' | 'context' | 'cancelled'>;
+  text(): Promise<{ steered: string; baseline?: string }>;
+}
+export interface Choice {
+  id: number;
+  piece: string;
+  probability: number;
+  top: { id: number; piece: string; probability: number }[];
+}
+/** dials, one an edit, as this token was computed: value = the edit's own number (scale, keep, cap, value; absent for replace, splice), strength 0 while disabled. latents belong to the token just read (position − 1). kl: KL(shadow ‖ steered). */
+export interface Step {
+  position: number;
+  steered: Choice;
+  baseline?: Choice;
+  kl?: number;
+  dials: { value?: number; strength: number }[];
+  reread?: true;
+  latents?: Record<string, [latent: number, value: number][]>;
+}
+
+export type Metric = { position?: number } & ( // position −1 unless given
+  | { kind: 'logit-diff'; correct: string | number; wrong: string | number }
+  | { kind: 'log-prob' | 'probability'; token: string | number }
+  | { kind: 'kl' }
+); // KL(clean ‖ patched); in gradient(), against the unedited run
+export interface SweepRequest {
+  clean: Prompt;
+  corrupted: Prompt;
+  pairs?: readonly { clean: Prompt; corrupted: Prompt }[];
+  bos?: boolean;
+  metric: Metric;
+  edits?: Edit[];
+  direction: 'denoise' | 'noise'; // denoise: clean activations into the corrupted run
+  ablate?: 'zero' | 'mean' | 'resample'; // instead of the pair's other side
+  over: 'resid_pre' | 'resid_mid' | 'attn_out' | 'mlp_out' | 'z' | 'q' | 'k' | 'v' | 'pattern' | { dictionary: string };
+  grid: 'layer-position' | 'layer-head' | 'layer-position-head' | 'head-dest-src' | 'latent';
+  method?: 'exact' | 'attribution';
+  skip?: boolean; // answer cells that cannot differ without computing; true unless given
+}
+/**
+ * value: (m − m_corrupted)/(m_clean − m_corrupted) in both directions; NaN where |m_clean − m_corrupted| < 0.05 (0.005 for probability). raw: the metric. Axes are named.
+ * rowsComputed: (sequence, layer, position) triples whose attention or MLP output was computed, counted from dispatch sizes, baselines and padded rows included, idle lanes of a tile not.
+ * rowsNaive: cells × layers × positions. rowsSkipped: cells answered without computing because nothing can differ there.
+ */
+export interface Grid {
+  axes: { name: string; labels: string[] }[];
+  value: Tensor;
+  raw: Tensor;
+  clean: number;
+  corrupted: number;
+  milliseconds: number;
+  rowsComputed: number;
+  rowsNaive: number;
+  rowsSkipped: number;
+}
+
+/** encode(): every position, BOS included (BOS is left out of statistics only); at least 1,024 latents a position before `truncated`; tighter caps are for `watch` alone. */
+export interface SparseRows {
+  rows: [latent: number, value: number][][];
+  truncated: boolean;
+  errorNorm: number[];
+  inputNorm: number[];
+}
+export interface Opened {
+  models: ModelInfo[];
+  dictionaries: DictionaryInfo[];
+  vectors: VectorInfo[];
+  texts: { id: string; name: string }[];
+  ignored: { file: string; why: string }[];
+}
+export interface ModelInfo {
+  id: string;
+  name: string;
+  family: string;
+  parameters: number;
+  layers: number;
+  dModel: number;
+  heads: number;
+  kvHeads: number;
+  dVocab: number;
+  context: number;
+  weights: string;
+  bytes: number;
+  badge: string;
+}
+export interface DictionaryInfo {
+  id: string;
+  name: string;
+  kind: string;
+  hookIn: Hook[];
+  hookOut: Hook;
+  dIn: number;
+  dOut: number;
+  latents: number;
+  contract: Record<string, string | number | boolean>;
+  fits: string[];
+}
+export interface VectorInfo {
+  id: string;
+  name: string;
+  at: Hook;
+  norm: number;
+}

@@ -1,0 +1,197 @@
+/**
+ * What the rooms hand to each other: the record of a kept model, and the two workers' interfaces as the page's client
+ * sees them. Types only, so that every room may import it.
+ */
+import type { DeviceInfo, Hook, ModelInfo, Opened, Planned, RunResult, Tensor, VectorInfo, Where } from './api';
+
+export type StoredDtype = 'F32' | 'F16' | 'BF16';
+
+/** One tensor of a kept model: where its bytes lie. `offset` counts from the start of the file. */
+export interface StoredTensor {
+  name: string;
+  file: number;
+  dtype: StoredDtype;
+  shape: number[];
+  offset: number;
+  bytes: number;
+}
+
+/** A kept file: its OPFS path under the library's root, or, where OPFS is missing, the Blob itself (lives as long as the tab). */
+export interface StoredFile {
+  path: string;
+  bytes: number;
+  sha256: string;
+  blob?: Blob;
+}
+
+/** Everything the shelf keeps of a model, in IndexedDB. Tensor bytes are in `files`. */
+export interface ModelRecord {
+  id: string;
+  name: string;
+  /** config.json's model_type; selects the family. */
+  type: string;
+  config: Record<string, unknown>;
+  stored: 'opfs' | 'memory';
+  files: StoredFile[];
+  tensors: StoredTensor[];
+  tokenizer: Record<string, unknown>;
+  tokenizerConfig: Record<string, unknown>;
+  generationConfig: Record<string, unknown>;
+  addedAt: number;
+  info: ModelInfo;
+}
+
+export interface OpenedFile {
+  path: string;
+  file: File;
+}
+
+/** done and of are bytes; secondsLeft is undefined until there is a rate to tell it from. */
+export interface Progress {
+  stage: string;
+  done: number;
+  of: number;
+  secondsLeft?: number;
+}
+export type OnProgress = (progress: Progress) => void;
+
+/** What the page must know of a tokeniser to show tokens without a round trip. */
+export interface Vocabulary {
+  /** id → the text it stands for; bytes that are no character by themselves are written <0xE2>. */
+  pieces: string[];
+  /** Ids of special tokens (BOS, EOS, chat markers). */
+  special: number[];
+  bos: number | undefined;
+  eos: number[];
+  /** Does a string prompt get a BOS when the caller does not say? The family's rule. */
+  prependBos: boolean;
+}
+
+export interface FilesStatus {
+  opfs: boolean;
+  persisted: boolean;
+  usage: number;
+  quota: number;
+}
+
+/** files.worker.ts: everything about dropped bytes, the shelf and text. Job ids are chosen by the caller. */
+export interface FilesApi {
+  status(): Promise<FilesStatus>;
+  open(files: readonly OpenedFile[], job: string, progress?: OnProgress): Promise<Opened>;
+  cancel(job: string): Promise<void>;
+  models(): Promise<(ModelInfo & { stored: 'opfs' | 'memory' })[]>;
+  record(id: string): Promise<ModelRecord>;
+  remove(id: string): Promise<void>;
+  vocabulary(model: string): Promise<Vocabulary>;
+  tokenize(model: string, text: string, bos?: boolean): Promise<{ ids: number[]; pieces: string[] }>;
+  decode(model: string, ids: readonly number[]): Promise<string>;
+  vectors(): Promise<VectorInfo[]>;
+  vector(id: string): Promise<{ info: VectorInfo; data: Float32Array }>;
+  keepVector(info: Omit<VectorInfo, 'id'>, data: Float32Array): Promise<VectorInfo>;
+}
+
+/** An edit as the engine takes it: vectors are numbers, prompts are ids, `at` is never absent. */
+export type EngineEdit = { at: Hook; where: Where; skipSpecial: boolean; head?: number; strength: number; enabled: boolean } & (
+  | { kind: 'add'; vector: Float32Array; scale: number }
+  | { kind: 'project'; vector: Float32Array; keep: number }
+  | { kind: 'cap'; vector: Float32Array; cap: number }
+  | {
+      kind: 'replace';
+      value: 'zero' | Tensor | { ids: number[]; from?: readonly number[] } | { mean: number[][]; over: 'all' | 'position' };
+    }
+);
+
+export interface EngineRun {
+  ids: number[];
+  promptLength: number;
+  edits: EngineEdit[];
+  taps: readonly Hook[];
+  logits: 'none' | 'last' | 'all' | { top: number };
+}
+export type EngineRunResult = Pick<RunResult, 'ids' | 'logits' | 'top' | 'taps' | 'milliseconds'>;
+
+export interface EngineLens {
+  ids: number[];
+  top: number;
+  track?: number;
+  edits: EngineEdit[];
+}
+/** [layer][position](×top), as LensResult without pieces. */
+export interface EngineLensResult {
+  layers: Hook[];
+  ids: number[][][];
+  probabilities: number[][][];
+  entropy: number[][];
+  klToFinal: number[][];
+  rank?: number[][];
+  probability?: number[][];
+}
+
+export interface EngineGenerate {
+  ids: number[];
+  promptLength: number;
+  edits: EngineEdit[];
+  baseline: boolean;
+  shadow: boolean;
+  tokens: number;
+  temperature: number;
+  topK: number;
+  topP: number;
+  seed: number;
+  /** Ids that end the text; empty where the caller asked for eos: false. */
+  eos: number[];
+}
+export interface EngineChoice {
+  id: number;
+  probability: number;
+  top: { id: number; probability: number }[];
+}
+export interface EngineStep {
+  position: number;
+  steered: EngineChoice;
+  baseline?: EngineChoice;
+  kl?: number;
+  dials: { value?: number; strength: number }[];
+  reread?: true;
+}
+export type Ending = 'length' | 'stop' | 'eos' | 'context' | 'cancelled';
+
+export interface UseOptions {
+  weights: 'stored' | 'f32' | 'f16';
+}
+
+/** What the engine tells unasked: a lost device and its return. */
+export type EngineEvent =
+  { kind: 'lost'; reason: string } | { kind: 'restored' } | { kind: 'failed'; code: string; message: string; hint: string };
+
+/**
+ * engine.worker.ts: owns the GPU. Everything is in token ids; the client turns text into ids and ids into pieces.
+ * Generation is pulled: each `next` hands over one step and lets the engine work at most two tokens ahead of it.
+ * `dial` and `next` arrive in the order in which they were called, so a dial is in force for every token computed after it.
+ */
+export interface EngineApi {
+  /** Rejects with code `webgpu-missing`, `adapter-missing` … where nothing can run. `limits: 'default'` asks for the smallest limits. */
+  start(options: { limits?: 'default'; variants?: string }, events?: (event: EngineEvent) => void): Promise<DeviceInfo>;
+  device(): Promise<DeviceInfo>;
+  use(record: ModelRecord, options: UseOptions, special: readonly number[], job: string, progress?: OnProgress): Promise<ModelInfo>;
+  /** Frees the model in use, if it is this one. */
+  unload(model: string): Promise<void>;
+  hooks(): Promise<{ name: Hook; shape: string[] }[]>;
+  batch(requests: readonly EngineRun[], job: string, progress?: (done: number, of: number) => void): Promise<EngineRunResult[]>;
+  explainRun(request: EngineRun): Promise<Planned[]>;
+  explainGenerate(request: EngineGenerate): Promise<Planned[]>;
+  lens(request: EngineLens, job: string, progress?: (done: number, of: number) => void): Promise<EngineLensResult>;
+  loss(request: { ids: number[]; edits: EngineEdit[] }): Promise<Float32Array>;
+  /** The column of W_U (as given, before any folding) that reads a token out: [d_model]. */
+  unembedding(token: number): Promise<Float32Array>;
+  open(request: EngineGenerate): Promise<string>;
+  next(generation: string): Promise<EngineStep | { ended: Ending }>;
+  dial(generation: string, edit: number, change: { value?: number; strength?: number; enabled?: boolean }): void;
+  reread(generation: string): Promise<void>;
+  /** Goes back so that the next token computed is the one at `position`; what lies before stays as it was computed. */
+  rewind(generation: string, position: number, tokens: number): Promise<void>;
+  stop(generation: string): Promise<void>;
+  /** Frees the generation's cache. */
+  close(generation: string): Promise<void>;
+  cancel(job: string): Promise<void>;
+}
