@@ -41,7 +41,7 @@ export class Readback {
     });
   }
 
-  async read(gpu: Gpu, _pool: Pool): Promise<(key: string) => ArrayBuffer> {
+  async read(gpu: Gpu): Promise<(key: string) => ArrayBuffer> {
     const data = await Promise.all(this.buffers.map((buffer, i) => gpu.read(buffer, this.sizes[i] ?? 0)));
     await gpu.check();
     return (key) => {

@@ -9,7 +9,7 @@ import { Program, type Op } from '../gpu/commands';
 import { distribution, HEADER, resultWords } from '../kernels/distribution';
 import { compileEdits, type PlacedEdit } from './edits';
 import { findHook, geometryOf, type HookInfo } from './hooks';
-import { kvHalfWords, plan, unembed, type CacheShape, type PlanInput, type Tap } from './plan';
+import { plan, unembed, type CacheShape, type PlanInput, type Tap } from './plan';
 import { Readback } from './readback';
 import { NOBODY, rowWords, type Row } from './rows';
 import { checkIds, type Runtime } from './runtime';
@@ -82,7 +82,7 @@ export async function runBatch(model: Runtime, sequences: readonly Sequence[]): 
   try {
     program.run();
     await gpu.check();
-    const bytes = await readback.read(gpu, pool);
+    const bytes = await readback.read(gpu);
     return planned.laid.map((laid, i) => collect(model, planned, laid, i, bytes));
   } finally {
     program.free();
@@ -250,7 +250,7 @@ export async function planBatch(model: Runtime, sequences: readonly Sequence[]):
   };
 }
 
-async function readHook(model: Runtime, ids: readonly number[], hook: string): Promise<Tensor> {
+export async function readHook(model: Runtime, ids: readonly number[], hook: string): Promise<Tensor> {
   const [result] = await runBatch(model, [{ ids, promptLength: ids.length, edits: [], taps: [hook], logits: [] }]);
   const found = result?.taps[hook];
   if (!found) throw new LabError('internal', `No values came back from ${hook}.`, 'Please report this.');
@@ -321,6 +321,3 @@ function tensorOf(info: HookInfo, rows: Float32Array, count: number, first: numb
     }
   return { shape: [count, ...(info.shape.length === 3 ? [units, width] : [width])], data };
 }
-
-/** Words of one layer's cache, for callers that state memory. */
-export const cacheWords = (model: Runtime, cache: CacheShape): number => 2 * kvHalfWords(cache, model.spec, model.planner.layout);

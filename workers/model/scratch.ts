@@ -15,7 +15,14 @@ export interface ScratchShape {
   results: number;
 }
 
-export function allocate(planner: Planner, shape: ScratchShape, ops: readonly Op[], pool: Pool): void {
+/** `shared`: buffers that a parent of the pool holds already. */
+export function allocate(
+  planner: Planner,
+  shape: ScratchShape,
+  ops: readonly Op[],
+  pool: Pool,
+  shared: (name: string) => boolean = () => false,
+): void {
   const { layout, spec } = planner;
   const { rows } = shape;
   const kvRow = spec.kvHeads * layout.dHead;
@@ -48,6 +55,7 @@ export function allocate(planner: Planner, shape: ScratchShape, ops: readonly Op
     else for (const bind of op.bind) if (bind) used.add(bind.buffer);
   }
   for (const name of used) {
+    if (shared(name)) continue;
     const size = words[name];
     if (size !== undefined) pool.need(name, 4 * size);
     else if (/^kv(\.\d+)?$/.test(name)) pool.need(name, 8 * kvHalfWords(shape.cache, spec, layout));
