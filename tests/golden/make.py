@@ -13,6 +13,8 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoTokenizer
 
+sys.dont_write_bytecode = True
+
 import capture
 import edits
 import hf_edits
@@ -128,11 +130,14 @@ def make(fixture: Fixture) -> None:
         "bos": fixture.config.bos_token_id,
         "eos": [fixture.config.eos_token_id],
         "special": sorted(fixture.special.values()),
+        "files": sorted(file.name for file in folder.iterdir() if file.name not in ("cases.json", "golden.safetensors")),
         "prompts": prompts,
         "greedy": continuations,
         "edits": cases,
     }
     (folder / "cases.json").write_text(json.dumps(record, ensure_ascii=False) + "\n")
+    for file in folder.iterdir():
+        file.chmod(0o644)
     size = sum(file.stat().st_size for file in folder.iterdir())
     least = min(each["margin"] for each in continuations)
     print(
