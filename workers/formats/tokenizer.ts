@@ -35,17 +35,9 @@ export class ModelTokenizer {
   /** Throws tokenizer-garbage where the file is no tokeniser, tokenizer-mismatch where it names ids the model has not. */
   constructor(source: TokenizerSource) {
     this.#vocab = source.vocab;
-    this.#tokenizer = build(source);
-    const tokens = this.#tokenizer.get_vocab(true);
-    const beyond = [...tokens].filter(([token, id]) => token !== undefined && id >= source.vocab).map(([token]) => token);
-    if (tokens.size === 0) throw new LabError('tokenizer-garbage', 'tokenizer.json has an empty vocabulary.', HINT);
-    if (beyond.length > 0)
-      throw new LabError(
-        'tokenizer-mismatch',
-        `tokenizer.json names ${beyond.length} tokens that the model does not have (its vocabulary ends at ${source.vocab}): ${listed(beyond)}.`,
-        HINT,
-      );
     const added = addedTokens(source.tokenizer);
+    checkIds(source, added);
+    this.#tokenizer = build(source);
     const bos = findBos(source, added, this.#tokenizer);
     const special = new Set(added.filter((token) => token.special).map((token) => token.id));
     if (bos !== undefined) special.add(bos);
@@ -108,13 +100,29 @@ export class ModelTokenizer {
   }
 }
 
-function build(source: TokenizerSource): Tokenizer {
-  const { tokenizer, tokenizerConfig } = source;
+/** The ids that tokenizer.json gives out, held against the model before anything is built from them. */
+function checkIds({ tokenizer, vocab: size }: TokenizerSource, added: readonly Added[]): void {
   const vocab = isObject(tokenizer['model']) ? tokenizer['model']['vocab'] : undefined;
   if (!isObject(vocab) && !Array.isArray(vocab))
     throw new LabError('tokenizer-garbage', 'tokenizer.json has no model with a vocabulary.', HINT);
-  if (isObject(vocab) && !Object.values(vocab).every((id) => Number.isSafeInteger(id) && Number(id) >= 0))
+  // Unigram models list [token, score], the place being the id; the others map token to id.
+  const ids: [string, unknown][] = Array.isArray(vocab)
+    ? vocab.map((each: unknown, id) => [String(Array.isArray(each) ? each[0] : each), id])
+    : Object.entries(vocab);
+  if (ids.length === 0) throw new LabError('tokenizer-garbage', 'tokenizer.json has an empty vocabulary.', HINT);
+  if (!ids.every(([, id]) => Number.isSafeInteger(id) && Number(id) >= 0))
     throw new LabError('tokenizer-garbage', 'tokenizer.json: its vocabulary maps a token to something that is no id.', HINT);
+  const all = new Map([...ids, ...added.map((token): [string, unknown] => [token.content, token.id])]);
+  const beyond = [...all].filter(([, id]) => Number(id) >= size).map(([token]) => token);
+  if (beyond.length > 0)
+    throw new LabError(
+      'tokenizer-mismatch',
+      `tokenizer.json names ${beyond.length} tokens that the model does not have (its vocabulary has ${size}): ${listed(beyond)}.`,
+      HINT,
+    );
+}
+
+function build({ tokenizer, tokenizerConfig }: TokenizerSource): Tokenizer {
   // Older files leave out the parts they do not use; the library wants them named.
   const whole = {
     normalizer: null,
