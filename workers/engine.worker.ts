@@ -1,10 +1,8 @@
-/** Placeholder: the engine's branch brings the real one. */
-import { expose } from 'comlink';
-import { LabError } from './errors';
+/** The engine worker: WebGPU and the kept tensors put under the Engine, and the Engine put on a port. */
 import './port';
+import { expose } from 'comlink';
+import { Engine } from './engine';
+import { shaders } from './gpu/shaders';
+import { openTensors } from './library/tensors';
 
-expose({
-  device: () => {
-    throw new LabError('webgpu-missing', 'There is no engine here yet.', 'Wait for it.', [new LabError('cause', 'A cause.', 'Its hint.')]);
-  },
-});
+expose(new Engine({ gpu: () => navigator.gpu as GPU | undefined, shaders, openTensors }));
