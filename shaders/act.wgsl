@@ -10,7 +10,7 @@ struct Params { first: u32, count: u32, firstLinear: u32, countLinear: u32, widt
 @group(0) @binding(3) var<storage, read> edits: array<u32>;
 @group(0) @binding(4) var<uniform> p: Params;
 #include edit-head.wgsl
-#include edit.wgsl BUF=pre
+#include edit-row.wgsl BUF=pre
 #else
 @group(0) @binding(2) var<uniform> p: Params;
 #end

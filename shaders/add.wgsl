@@ -9,7 +9,7 @@ struct Params { first: u32, count: u32, width: u32, stride: u32 }
 @group(0) @binding(3) var<storage, read> edits: array<u32>;
 @group(0) @binding(4) var<uniform> p: Params;
 #include edit-head.wgsl
-#include edit.wgsl BUF=part
+#include edit-row.wgsl BUF=part
 #else
 @group(0) @binding(2) var<uniform> p: Params;
 #end

@@ -14,7 +14,7 @@ struct Params { n: u32, stride: u32, k: u32, outRow: u32 }
 #else
 @group(0) @binding(3) var<uniform> p: Params;
 #end
-#include distribution.wgsl
+#include logits.wgsl
 
 @compute @workgroup_size(T)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: u32) {

@@ -7,7 +7,7 @@ struct Params { first: u32, count: u32, row0: u32, rowStride: u32, stride: u32, 
 @group(0) @binding(2) var<storage, read> edits: array<u32>;
 @group(0) @binding(3) var<uniform> p: Params;
 #include edit-head.wgsl
-#include edit.wgsl BUF=x
+#include edit-row.wgsl BUF=x
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: u32) {

@@ -15,8 +15,8 @@ struct Params { row0: u32, gain: u32, d: u32, eps: f32, firstScale: u32, countSc
 @group(0) @binding(6) var<storage, read> edits: array<u32>;
 @group(0) @binding(7) var<uniform> p: Params;
 #include edit-head.wgsl
-#include edit.wgsl BUF=scale
-#include edit.wgsl BUF=normalized
+#include edit-row.wgsl BUF=scale
+#include edit-row.wgsl BUF=normalized
 #else
 @group(0) @binding(5) var<uniform> p: Params;
 #end

@@ -23,11 +23,11 @@ struct Params {
 @group(0) @binding(5) var<uniform> p: Params;
 #end
 #include edit-head.wgsl
-#include edit.wgsl BUF=q
-#include edit.wgsl BUF=raw
+#include edit-row.wgsl BUF=q
+#include edit-row.wgsl BUF=raw
 #if ROT
-#include edit.wgsl BUF=qr
-#include edit.wgsl BUF=kr
+#include edit-row.wgsl BUF=qr
+#include edit-row.wgsl BUF=kr
 #end
 
 @compute @workgroup_size(64)

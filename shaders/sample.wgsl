@@ -15,7 +15,7 @@ struct Params { n: u32, stride: u32, k: u32, rows: u32, reference: u32, referenc
 @group(0) @binding(2) var<storage, read_write> result: array<u32>;
 @group(0) @binding(3) var<storage, read> settings: Settings;
 @group(0) @binding(4) var<uniform> p: Params;
-#include distribution.wgsl
+#include logits.wgsl
 
 fn pcg(v: u32) -> u32 {
   let s = v * 747796405u + 2891336453u;

@@ -8,8 +8,8 @@ struct Params { keys: u32, firstScores: u32, countScores: u32, firstPattern: u32
 @group(0) @binding(3) var<storage, read> edits: array<u32>;
 @group(0) @binding(4) var<uniform> p: Params;
 #include edit-head.wgsl
-#include edit.wgsl BUF=scores
-#include edit.wgsl BUF=pattern
+#include edit-row.wgsl BUF=scores
+#include edit-row.wgsl BUF=pattern
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: u32) {

@@ -89,7 +89,8 @@ export class Engine implements EngineApi {
     return this.gpu;
   }
   private need(): Runtime {
-    if (!this.model) throw new LabError('no-model', 'No model is in use.', 'Drop a model folder onto the page, or choose one from the shelf.');
+    if (!this.model)
+      throw new LabError('no-model', 'No model is in use.', 'Drop a model folder onto the page, or choose one from the shelf.');
     return this.model;
   }
 
@@ -97,7 +98,13 @@ export class Engine implements EngineApi {
     const gpu = this.needGpu();
     const { info } = gpu.adapter;
     const limits: Record<string, number> = {};
-    for (const name of ['maxBufferSize', 'maxStorageBufferBindingSize', 'maxComputeWorkgroupStorageSize', 'maxComputeInvocationsPerWorkgroup', 'maxStorageBuffersPerShaderStage'] as const)
+    for (const name of [
+      'maxBufferSize',
+      'maxStorageBufferBindingSize',
+      'maxComputeWorkgroupStorageSize',
+      'maxComputeInvocationsPerWorkgroup',
+      'maxStorageBuffersPerShaderStage',
+    ] as const)
       limits[name] = gpu.limits[name];
     const variants = this.variants ?? { ...firstGuess(gpu), ...parsePins(this.options.variants) };
     return Promise.resolve({
@@ -126,7 +133,10 @@ export class Engine implements EngineApi {
     const { record, options } = this.inUse ?? {};
     if (!record || !options) throw new LabError('no-model', 'No model is in use.', 'Choose one from the shelf.');
     const weights = options.weights === 'stored' ? record.info.weights : options.weights;
-    const badge = options.weights === 'stored' ? record.info.badge : record.info.badge.replace(record.info.weights, `${record.info.weights} run as ${weights}`);
+    const badge =
+      options.weights === 'stored'
+        ? record.info.badge
+        : record.info.badge.replace(record.info.weights, `${record.info.weights} run as ${weights}`);
     return { ...record.info, weights, badge };
   }
 
@@ -186,11 +196,12 @@ export class Engine implements EngineApi {
         const model = this.need();
         for (const { ids } of requests) checkIds(model, ids);
         const results: EngineRunResult[] = [];
-        for (let at = 0; at < requests.length; ) {
+        for (let at = 0; at < requests.length;) {
           throwIfAborted(signal);
           let to = at;
           let rows = 0;
-          while (to < requests.length && (to === at || rows + (requests[to]?.ids.length ?? 0) <= BATCH_ROWS)) rows += requests[to++]?.ids.length ?? 0;
+          while (to < requests.length && (to === at || rows + (requests[to]?.ids.length ?? 0) <= BATCH_ROWS))
+            rows += requests[to++]?.ids.length ?? 0;
           const some = requests.slice(at, to);
           const start = performance.now();
           const out = await runBatch(model, some.map(sequenceOf));
@@ -213,8 +224,16 @@ export class Engine implements EngineApi {
       const model = this.need();
       const capacity = capacityOf(model, request);
       const streams = streamsOf(request);
-      const ops = decodeOps(model, streams, { slots: streams.length, cap: capacity, kept: true }, await compileFor(model, request, capacity));
-      return printed([...ops, { op: 'copy', from: 'result', fromOffset: 0, to: 'step', toOffset: 0, bytes: 4 * streams.length * 28, hook: 'sample' }]);
+      const ops = decodeOps(
+        model,
+        streams,
+        { slots: streams.length, cap: capacity, kept: true },
+        await compileFor(model, request, capacity),
+      );
+      return printed([
+        ...ops,
+        { op: 'copy', from: 'result', fromOffset: 0, to: 'step', toOffset: 0, bytes: 4 * streams.length * 28, hook: 'sample' },
+      ]);
     });
   }
 
@@ -366,7 +385,12 @@ function resultOf(request: EngineRun, out: SequenceResult | undefined, vocab: nu
     milliseconds,
     ...(logits === 'all' || logits === 'last' ? { logits: { shape: [rows, vocab], data: out.logits } } : {}),
     ...(typeof logits === 'object'
-      ? { top: { ids: out.distribution.map((row) => row.top.map(({ id }) => id)), probabilities: out.distribution.map((row) => row.top.map(({ probability }) => probability)) } }
+      ? {
+          top: {
+            ids: out.distribution.map((row) => row.top.map(({ id }) => id)),
+            probabilities: out.distribution.map((row) => row.top.map(({ probability }) => probability)),
+          },
+        }
       : {}),
   };
 }

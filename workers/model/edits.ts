@@ -162,9 +162,10 @@ interface Form {
 /** Which units an edit touches and the numbers it brings, by the shape of its vector and the hook's. */
 function formOf(placed: PlacedEdit, info: HookInfo): Form {
   const { edit, source } = placed;
-  const { units, width, keys } = info.geometry;
-  if (edit.head !== undefined && (!Number.isInteger(edit.head) || edit.head < 0 || edit.head >= units || units === 1))
-    throw shape(edit, units === 1 ? 'this hook has no heads' : `head ${edit.head} of ${units}`);
+  const { units, headed, width, keys } = info.geometry;
+  if (edit.head !== undefined && !headed) throw shape(edit, 'this hook has no heads');
+  if (edit.head !== undefined && (!Number.isInteger(edit.head) || edit.head < 0 || edit.head >= units))
+    throw shape(edit, `head ${edit.head} of ${units}`);
   const unit0 = edit.head ?? 0;
   const some = edit.head === undefined ? units : 1;
   if (edit.kind === 'replace') {

@@ -36,6 +36,8 @@ export type HookName =
  */
 export interface Geometry {
   units: number;
+  /** Are the units heads, that an edit may choose by number? */
+  headed: boolean;
   width: number;
   stride: number;
   rowStride: number;
@@ -94,11 +96,11 @@ function form(kind: string, spec: ModelSpec, layout: Layout): { shape: string[];
   const { dModel, dHead, heads, kvHeads, dMlp } = spec;
   const flat = (width: number, rowStride: number): { shape: string[]; geometry: Geometry } => ({
     shape: ['pos', String(width)],
-    geometry: { units: 1, width, stride: rowStride, rowStride, keys: false },
+    geometry: { units: 1, headed: false, width, stride: rowStride, rowStride, keys: false },
   });
   const headed = (units: number): { shape: string[]; geometry: Geometry } => ({
     shape: ['pos', String(units), String(dHead)],
-    geometry: { units, width: dHead, stride: layout.dHead, rowStride: units * layout.dHead, keys: false },
+    geometry: { units, headed: true, width: dHead, stride: layout.dHead, rowStride: units * layout.dHead, keys: false },
   });
   switch (kind) {
     case 'ln1.hook_scale':
@@ -115,7 +117,10 @@ function form(kind: string, spec: ModelSpec, layout: Layout): { shape: string[];
     case 'attn.hook_attn_scores':
     case 'attn.hook_pattern':
       // Strides depend on the run: the number of keys.
-      return { shape: [String(heads), 'query', 'key'], geometry: { units: heads, width: 0, stride: 0, rowStride: 0, keys: true } };
+      return {
+        shape: [String(heads), 'query', 'key'],
+        geometry: { units: heads, headed: true, width: 0, stride: 0, rowStride: 0, keys: true },
+      };
     case 'mlp.hook_pre':
     case 'mlp.hook_pre_linear':
     case 'mlp.hook_post':

@@ -8,7 +8,11 @@ import { fromBf16, fromF16 } from './weights';
 export async function unembeddingColumn(model: Runtime, token: number): Promise<Float32Array> {
   const { gpu, spec, planner, weights } = model;
   if (!Number.isInteger(token) || token < 0 || token >= spec.vocab)
-    throw new LabError('token-range', `${token} is no token of this model; ids go from 0 to ${spec.vocab - 1}.`, 'Tokenise the text with this model’s tokeniser.');
+    throw new LabError(
+      'token-range',
+      `${token} is no token of this model; ids go from 0 to ${spec.vocab - 1}.`,
+      'Tokenise the text with this model’s tokeniser.',
+    );
   const matrix = matrixOf(planner.weights, spec.tied ? 'embed' : 'unembed');
   const piece = matrix.pieces.find((each) => token >= each.row0 && token < each.row0 + each.rows);
   if (!piece) throw new LabError('internal', 'The unembedding has no such row.', 'Please report this.');
@@ -24,7 +28,10 @@ export async function unembeddingColumn(model: Runtime, token: number): Promise<
       }),
     ]);
     const data = await gpu.read(buffer, bytes);
-    const all = matrix.dtype === 'f32' ? new Float32Array(data) : Float32Array.from(new Uint16Array(data), matrix.dtype === 'bf16' ? fromBf16 : fromF16);
+    const all =
+      matrix.dtype === 'f32'
+        ? new Float32Array(data)
+        : Float32Array.from(new Uint16Array(data), matrix.dtype === 'bf16' ? fromBf16 : fromF16);
     return all.slice(0, spec.dModel);
   } finally {
     gpu.free(buffer);

@@ -31,14 +31,24 @@ export function parsePins(text: string | undefined): Partial<Variants> {
     const [kind = '', name = ''] = part.split(':');
     const known: readonly string[] | undefined = kind in CANDIDATES ? CANDIDATES[kind as keyof Variants] : undefined;
     if (!known?.includes(name))
-      throw new LabError('option-unsupported', `?variants= names “${part}”, which is no kernel variant.`, `Known: ${Object.entries(CANDIDATES).map(([key, names]) => `${key}:${names.join('|')}`).join(', ')}.`);
+      throw new LabError(
+        'option-unsupported',
+        `?variants= names “${part}”, which is no kernel variant.`,
+        `Known: ${Object.entries(CANDIDATES)
+          .map(([key, names]) => `${key}:${names.join('|')}`)
+          .join(', ')}.`,
+      );
     pins[kind] = name;
   }
   return pins;
 }
 
 /** Milliseconds of each candidate on a decoded token and on a read stretch; the fastest of each kind is chosen. */
-export async function measure(model: Runtime, pins: Partial<Variants>, rounds = 3): Promise<{ chosen: Variants; milliseconds: Record<string, number> }> {
+export async function measure(
+  model: Runtime,
+  pins: Partial<Variants>,
+  rounds = 3,
+): Promise<{ chosen: Variants; milliseconds: Record<string, number> }> {
   const { gpu } = model;
   const chosen: Variants = { ...firstGuess(gpu), ...pins };
   const milliseconds: Record<string, number> = {};
@@ -73,7 +83,15 @@ async function timeOf(model: Runtime, variants: Variants, rows: number, rounds: 
   const { ops, stream } = plan(planner, { rows: count, cache, keys: cap, sites: new Map(), taps: [] });
   const all: Op[] = [...ops, ...(rows === 1 ? unembed(planner, { x: stream.buffer, row0: 0, rows: 1, normed: false }) : [])];
   allocate(planner, { rows: count, keys: cap, cache, logits: 1, results: 0 }, all, pool);
-  const table = Array.from({ length: count }, (_, i) => ({ token: 0, position: first + i, slot: 0, prefixSlot: 0, prefixLength: 0, sequence: 0, follow: NOBODY }));
+  const table = Array.from({ length: count }, (_, i) => ({
+    token: 0,
+    position: first + i,
+    slot: 0,
+    prefixSlot: 0,
+    prefixLength: 0,
+    sequence: 0,
+    follow: NOBODY,
+  }));
   const words = rowWords(table);
   gpu.write(pool.need('rows', words.byteLength), 0, words);
   const program = await Program.prepare(gpu, all, pool);
