@@ -1,6 +1,63 @@
+/**
+ * Starts the page: `window.lab` first, so that a script may wait for `lab.ready`; then the two workers, the session, and the
+ * bench on top. Nothing here ever reloads the page.
+ */
+import * as Comlink from 'comlink';
 import { mount } from 'svelte';
+import type { Lab } from '../workers/api';
+import type { EngineEvent } from '../workers/contract';
+import type { LabError } from '../workers/errors';
+import { spawnEngine, spawnFiles } from '../workers/entries';
 import App from './App.svelte';
-import './lab/offline';
+import { Bench } from './lab/bench.svelte';
+import { createLab, type LabChange } from './lab/client';
+import { labError, told } from './lab/jobs';
+import './styles/fonts.css';
+import './styles/tokens.css';
+import './styles/base.css';
 
-const target = document.getElementById('app');
-if (target) mount(App, { target });
+declare global {
+  interface Window {
+    lab: Lab;
+  }
+}
+
+const query = new URLSearchParams(location.search);
+// A worker that cannot even start never answers: whoever waits for it is told here.
+const engine = spawnEngine((error) => failed(error));
+const files = spawnFiles((error) => failed(error));
+const ready = Promise.withResolvers<void>();
+ready.promise.catch(() => undefined);
+
+const lab = createLab({ engine, files, ready: ready.promise, changed: (change: LabChange) => bench.heard(change) });
+const bench = new Bench(lab);
+window.lab = lab;
+
+const target = document.getElementById('app') ?? document.body;
+mount(App, { target, props: { bench } });
+
+function failed(error: LabError): void {
+  if (bench.machine.phase === 'starting') bench.machine.cannotRun(error);
+  else bench.toasts.error(error);
+  ready.reject(error);
+}
+
+async function start(): Promise<void> {
+  const variants = query.get('variants');
+  const options = { ...(query.get('limits') === 'default' ? { limits: 'default' as const } : {}), ...(variants ? { variants } : {}) };
+  const events = Comlink.proxy((event: EngineEvent) => bench.heard({ kind: 'device', event }));
+  try {
+    bench.machine.device = await told(() => engine.start(options, events));
+  } catch (thrown) {
+    bench.machine.cannotRun(thrown);
+    ready.reject(labError(thrown));
+    return;
+  }
+  await bench.restore();
+  bench.machine.phase = 'ready';
+  ready.resolve();
+}
+
+addEventListener('pagehide', () => bench.save());
+document.addEventListener('visibilitychange', () => document.visibilityState === 'hidden' && bench.save());
+void start();

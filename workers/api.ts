@@ -34,9 +34,14 @@ export interface Tensor {
 /** all · the prompt's (index < promptLength) · the generated ones · a list (negative counts from the end). On scores and pattern: query rows; on k and v: key positions. */
 export type Where = 'all' | 'prompt' | 'generated' | readonly number[];
 export type Prompt = string | readonly number[];
+/** Extension: what long work is doing, for a progress line. secondsLeft is absent until there is a rate to tell it from. */
+export interface JobDetail {
+  stage: string;
+  secondsLeft?: number;
+}
 export interface Job {
   signal?: AbortSignal;
-  progress?(done: number, of: number): void;
+  progress?(done: number, of: number, detail?: JobDetail): void; // detail: an extension, given by open() and use()
 } // last argument of every long call
 export interface LabError extends Error {
   code: string;
@@ -89,6 +94,16 @@ export interface Lab {
     job?: Job,
   ): Promise<VectorInfo>;
   evaluate(request: { dictionary: string; text: readonly string[] }, job?: Job): Promise<Record<string, number>>; // l0, fvu, ce_score, kl_score, dead, …
+
+  // ---- extensions: what the page needed beyond the contract, for scripts as well
+  model(): ModelInfo | undefined; // the model in use
+  storage(): Promise<{ opfs: boolean; persisted: boolean; usage: number; quota: number }>; // bytes; opfs false: models live in memory, for this tab only
+  token(token: string | number): Promise<{ id: number; piece: string }>; // the one token that reads exactly so (" the" is not "the"; else `not-one-token`), or what an id reads
+  decode(ids: readonly number[]): Promise<string>;
+  special(): Promise<{ bos: number | undefined; ids: number[] }>; // the tokeniser's special tokens
+  vector(id: string): Promise<{ info: VectorInfo; data: Float32Array }>;
+  vectorFromToken(token: string | number, options: { at: Hook; name?: string }): Promise<VectorInfo>; // the token's column of W_U, as stored
+  vectorFromNumbers(name: string, at: Hook, data: Vec): Promise<VectorInfo>;
 }
 
 export interface DeviceInfo {
@@ -171,7 +186,11 @@ export interface Generation extends AsyncIterable<Step> {
   reread(): Promise<void>;
   stop(): Promise<void>;
   readonly ended: Promise<'length' | 'stop' | 'eos' | 'context' | 'cancelled'>;
-  text(): Promise<{ steered: string; baseline?: string }>;
+  text(): Promise<{ steered: string; baseline?: string }>; // what was generated, without the prompt
+
+  // ---- extensions
+  rewind(position: number, tokens: number): Promise<void>; // the next Step is the token at `position`, and up to `tokens` follow; what lies before stays as it was computed. Also continues a stream that has ended
+  close(): Promise<void>; // frees the cache; opening another generation closes those that have ended
 }
 export interface Choice {
   id: number;
@@ -254,6 +273,7 @@ export interface ModelInfo {
   weights: string;
   bytes: number;
   badge: string;
+  stored?: 'opfs' | 'memory'; // extension: 'memory' where the browser has no OPFS; such a model goes with the tab
 }
 export interface DictionaryInfo {
   id: string;

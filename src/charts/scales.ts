@@ -1,0 +1,39 @@
+/**
+ * Colour for numbers. Sequential scales are viridis-like (monotone in lightness, readable without colour vision); text on a
+ * coloured cell is black or white, whichever contrasts more (WCAG relative luminance).
+ */
+import { interpolateCividis, interpolateMagma, interpolateRdBu, interpolateViridis } from 'd3-scale-chromatic';
+
+export type Colour = (share: number) => string;
+
+/** 0 is quiet, 1 is loud: in the dark towards light, in the light towards dark. */
+const towards = (map: (t: number) => string, dark: boolean, from: number, to: number): Colour => {
+  const clamp = (share: number) => Math.min(1, Math.max(0, share));
+  return (share) => map(dark ? from + clamp(share) * (to - from) : 1 - from - clamp(share) * (to - from));
+};
+
+export const viridis = (dark: boolean): Colour => towards(interpolateViridis, dark, 0.06, 0.94);
+export const cividis = (dark: boolean): Colour => towards(interpolateCividis, dark, 0.04, 0.96);
+export const magma = (dark: boolean): Colour => towards(interpolateMagma, dark, 0.06, 0.9);
+/** −1 blue … +1 red. */
+export const diverging: Colour = (x) => interpolateRdBu(0.5 - Math.min(1, Math.max(-1, x)) / 2);
+
+function channels(colour: string): [number, number, number] {
+  const hex = /^#(..)(..)(..)$/.exec(colour);
+  if (hex) return [hex[1], hex[2], hex[3]].map((part) => Number.parseInt(part ?? '0', 16)) as [number, number, number];
+  const [r = 0, g = 0, b = 0] = (colour.match(/[\d.]+/g) ?? []).map(Number);
+  return [r, g, b];
+}
+
+export function luminance(colour: string): number {
+  const [r, g, b] = channels(colour).map((value) => {
+    const x = value / 255;
+    return x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4;
+  }) as [number, number, number];
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+
+export function inkOn(ground: string): string {
+  const light = luminance(ground);
+  return (light + 0.05) / 0.05 > 1.05 / (light + 0.05) ? '#0b0c10' : '#ffffff';
+}

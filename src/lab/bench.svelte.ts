@@ -1,0 +1,154 @@
+/**
+ * All the stores of the page, and what makes one follow another: a new model reads the prompt anew, a moved dial reaches the
+ * stream, the session is kept. Components get it by `useBench()`.
+ */
+import { getContext, setContext, untrack } from 'svelte';
+import type { Lab } from '../../workers/api';
+import type { LabChange } from './client';
+import { Dials } from './dials.svelte';
+import { LensStore } from './lens.svelte';
+import { Machine } from './machine.svelte';
+import { PromptStore } from './prompt.svelte';
+import { loadSession, saveSession, type Session } from './session';
+import { Shelf } from './shelf.svelte';
+import { Stream } from './stream.svelte';
+import { ThemeStore } from './theme.svelte';
+import { Toasts } from './toasts.svelte';
+
+export type Instrument = 'generate' | 'lens';
+
+export class Bench {
+  readonly toasts = new Toasts();
+  readonly theme = new ThemeStore();
+  readonly machine: Machine;
+  readonly shelf: Shelf;
+  readonly prompt: PromptStore;
+  readonly dials: Dials;
+  readonly stream: Stream;
+  readonly lens: LensStore;
+  instrument = $state<Instrument>('generate');
+  /** The dial being added, so that its slider is set once its residual is measured. */
+  fresh: string | undefined;
+  #session: Session = loadSession();
+  #restored = false;
+
+  constructor(readonly lab: Lab) {
+    this.machine = new Machine(lab, this.toasts);
+    this.shelf = new Shelf(lab, this.machine, this.toasts);
+    this.prompt = new PromptStore(lab, this.machine);
+    this.dials = new Dials(lab);
+    this.stream = new Stream(lab, this.prompt, this.dials, this.toasts);
+    this.lens = new LensStore(lab, this.prompt, this.dials, this.stream);
+    const { prompt, sampling, origin, steps, instrument, master, compare } = this.#session;
+    this.prompt.text = prompt;
+    this.stream.sampling = { ...sampling };
+    this.stream.origin = origin;
+    this.stream.steps = steps;
+    this.instrument = instrument === 'lens' ? 'lens' : 'generate';
+    this.dials.master = master;
+    this.dials.compare = compare;
+  }
+
+  /** Before lab.ready: the shelf is read and the session's model is put to work, where it is still there. */
+  async restore(): Promise<void> {
+    await Promise.all([this.shelf.refreshModels(), this.shelf.refreshVectors()]);
+    const kept = new Set(this.shelf.vectors.map(({ id }) => id));
+    this.dials.list = this.#session.dials.filter(({ vector }) => kept.has(vector));
+    const model = this.shelf.models.find(({ id }) => id === this.#session.model);
+    if (model) await this.machine.use(model, this.#session.weights);
+    this.#restored = true;
+  }
+
+  heard(change: LabChange): void {
+    switch (change.kind) {
+      case 'shelf':
+        void this.shelf.refreshModels();
+        break;
+      case 'vectors':
+        void this.shelf.refreshVectors().then(() => this.dials.keepOnly(this.shelf.vectors));
+        break;
+      case 'device':
+        this.machine.heard(change.event);
+        break;
+      case 'model':
+        this.stream.forget();
+        void this.machine.changed(change.model).then(() => this.prompt.read());
+        break;
+    }
+  }
+
+  /** Reading the prompt, its shading, the residual norms: once things have been still for a moment. To be called in a component. */
+  follow(): void {
+    const still = (wait: number, work: () => unknown) => {
+      const timer = setTimeout(work, wait);
+      return () => clearTimeout(timer);
+    };
+    $effect(() => {
+      void this.prompt.text;
+      void this.machine.model;
+      return still(120, () => void this.prompt.read());
+    });
+    $effect(() => {
+      if (!this.prompt.ids.length || this.stream.running) return;
+      return still(350, () => void this.prompt.shade());
+    });
+    $effect(() => {
+      void this.dials.structure;
+      const { ids } = this.prompt;
+      if (this.stream.running || !this.machine.model) return;
+      return still(350, () => void this.measure(ids));
+    });
+    $effect(() => {
+      void this.dials.structure;
+      void this.dials.live;
+      void this.dials.compare;
+      untrack(() => this.stream.follow());
+    });
+    $effect(() => {
+      if (this.instrument !== 'lens' || !this.machine.model || this.stream.running) return;
+      void [this.prompt.tokens.length, this.prompt.ids, this.dials.structure, this.dials.live, this.dials.compare];
+      void [this.lens.tracked, this.lens.withText, this.lens.withText && this.stream.steps];
+      return still(200, () => void this.lens.run());
+    });
+    $effect(() => {
+      const session = this.#snapshot();
+      if (!this.#restored) return;
+      return still(400, () => saveSession(session));
+    });
+    $effect(() => {
+      const timer = setInterval(() => document.visibilityState === 'visible' && void this.machine.refresh(), 3000);
+      return () => clearInterval(timer);
+    });
+  }
+
+  async measure(ids: readonly number[]): Promise<void> {
+    const fresh = this.fresh;
+    this.fresh = undefined;
+    await this.dials.measure(ids, fresh);
+  }
+
+  /** At once, without waiting: the page is being hidden or closed. */
+  save(): void {
+    if (this.#restored) saveSession(this.#snapshot());
+  }
+
+  #snapshot(): Session {
+    // A model that could not be loaded this time may be loaded the next: its id is kept.
+    const model = this.machine.model?.id ?? this.#session.model;
+    return {
+      ...(model === undefined ? {} : { model, weights: this.machine.weights }),
+      prompt: this.prompt.text,
+      instrument: this.instrument,
+      dials: $state.snapshot(this.dials.list),
+      master: this.dials.master,
+      compare: this.dials.compare,
+      sampling: $state.snapshot(this.stream.sampling),
+      origin: this.stream.origin,
+      steps: this.stream.steps,
+    };
+  }
+}
+
+const KEY = Symbol('bench');
+export const provideBench = (bench: Bench): Bench => setContext(KEY, bench);
+export const useBench = (): Bench => getContext<Bench>(KEY);

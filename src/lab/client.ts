@@ -1,0 +1,225 @@
+/**
+ * `window.lab`: the whole of what the page can do, as calls. It lives in the page and owns no bytes and no GPU; it turns text
+ * into ids and edits into numbers, asks the two workers, and names what comes back. The page's own controls call these same
+ * functions, so whatever is on the screen can be written as a script.
+ */
+import * as Comlink from 'comlink';
+import type { Edit, GenerateRequest, Job, Lab, ModelInfo, Prompt, RunRequest, RunResult, SweepRequest } from '../../workers/api';
+import type { EngineApi, EngineEvent, EngineGenerate, EngineRun, FilesApi, OnProgress } from '../../workers/contract';
+import { LabError } from '../../workers/errors';
+import { version } from '../../package.json';
+import { resolveEdits } from './edits';
+import { LiveGeneration, type Opening } from './generation';
+import { asJob, notYet, told } from './jobs';
+import { StopStrings } from './stop';
+import { checkedIds, Text } from './text';
+import { makeVectors } from './make-vectors';
+
+/** What the page's stores listen to: something a script may have done as well. */
+export type LabChange =
+  { kind: 'model'; model: ModelInfo | undefined } | { kind: 'shelf' } | { kind: 'vectors' } | { kind: 'device'; event: EngineEvent };
+
+export interface Wires {
+  engine: Comlink.Remote<EngineApi>;
+  files: Comlink.Remote<FilesApi>;
+  ready: Promise<void>;
+  changed(change: LabChange): void;
+}
+
+export function createLab({ engine, files, ready, changed }: Wires): Lab {
+  let inUse: ModelInfo | undefined;
+  const streams = new Set<LiveGeneration>();
+
+  const model = (): ModelInfo => {
+    if (!inUse)
+      throw new LabError(
+        'no-model',
+        'No model is in use.',
+        'Drop a model folder on the page, or call lab.use(id) with one of lab.models().',
+      );
+    return inUse;
+  };
+  const text = new Text(files, model);
+  const vector = (id: string) => told(() => files.vector(id));
+  const edits = (list: readonly Edit[] | undefined, bos: boolean | undefined) =>
+    resolveEdits(list, { vector, ids: (prompt: Prompt) => text.ids(prompt, bos) });
+  const stepped = (job: Job | undefined) => job?.progress && Comlink.proxy((done: number, of: number) => job.progress?.(done, of));
+  const detailed = (job: Job | undefined): OnProgress | undefined =>
+    job?.progress && Comlink.proxy<OnProgress>(({ done, of, ...detail }) => job.progress?.(done, of, detail));
+
+  const engineRun = async (request: RunRequest): Promise<EngineRun> => {
+    const ids = await text.ids(request.prompt, request.bos);
+    return {
+      ids,
+      promptLength: promptLength(request.promptLength, ids.length),
+      edits: await edits(request.edits, request.bos),
+      taps: [...(request.taps ?? [])],
+      logits: request.logits ?? 'last',
+    };
+  };
+
+  const engineGenerate = async (request: GenerateRequest): Promise<EngineGenerate> => {
+    if (request.watch?.length) throw notYet('Watching dictionaries', 'sparse autoencoders, in 0.2');
+    const ids = await text.ids(request.prompt, request.bos);
+    const vocabulary = await text.vocabulary();
+    return {
+      ids,
+      promptLength: promptLength(request.promptLength, ids.length),
+      edits: await edits(request.edits, request.bos),
+      baseline: request.baseline ?? false,
+      shadow: request.shadow ?? false,
+      tokens: count(request.tokens, 'tokens'),
+      temperature: request.temperature ?? 1,
+      topK: request.topK ?? 0,
+      topP: request.topP ?? 1,
+      seed: request.seed ?? 0,
+      eos: (request.eos ?? true) ? vocabulary.eos : [],
+    };
+  };
+
+  const open = async (request: GenerateRequest): Promise<Opening> => {
+    const [resolved, { pieces }] = await Promise.all([engineGenerate(request), text.vocabulary()]);
+    for (const stream of streams) {
+      if (!stream.finished) continue;
+      streams.delete(stream);
+      await stream.close();
+    }
+    const id = await told(() => engine.open(resolved));
+    return { id, prompt: resolved.ids, promptLength: resolved.promptLength, baseline: resolved.baseline, pieces };
+  };
+
+  const batch = (requests: readonly RunRequest[], job?: Job): Promise<RunResult[]> =>
+    asJob(
+      job,
+      (id) => engine.cancel(id),
+      async (id) => engine.batch(await Promise.all(requests.map(engineRun)), id, stepped(job)),
+    );
+
+  const refuse = (what: string, when: string) => () => Promise.reject(notYet(what, when));
+
+  return {
+    ready,
+    version,
+    model: () => inUse,
+    device: () => told(() => engine.device()),
+    storage: () => told(() => files.status()),
+
+    open: (dropped, job) =>
+      asJob(
+        job,
+        (id) => files.cancel(id),
+        async (id) => {
+          const named = dropped.map((item) => ('file' in item ? item : { path: item.webkitRelativePath || item.name, file: item }));
+          const opened = await files.open(named, id, detailed(job));
+          changed({ kind: 'shelf' });
+          if (opened.vectors.length) changed({ kind: 'vectors' });
+          return opened;
+        },
+      ),
+    models: () => told(() => files.models()),
+    use: (id, options = {}, job) =>
+      asJob(
+        job,
+        (key) => engine.cancel(key),
+        async (key) => {
+          const { weights = 'stored', fold, center } = options;
+          if (weights === 'q8' || weights === 'q4') throw notYet(`Weights as ${weights}`, 'quantised kernels, in a later release');
+          if (fold) throw notYet('Folding the norms', 'dictionaries that expect it, in 0.2');
+          if (center) throw notYet('Centring the weights', 'dictionaries that expect it, in 0.2');
+          const [record, vocabulary] = await Promise.all([files.record(id), files.vocabulary(id)]);
+          streams.clear();
+          inUse = await engine.use(record, { weights }, vocabulary.special, key, detailed(job)).catch((thrown: unknown) => {
+            inUse = undefined;
+            changed({ kind: 'model', model: undefined });
+            throw thrown;
+          });
+          changed({ kind: 'model', model: inUse });
+          return inUse;
+        },
+      ),
+    dictionaries: () => Promise.resolve([]),
+    vectors: () => told(() => files.vectors()),
+    remove: (id) =>
+      told(async () => {
+        if (inUse?.id === id) {
+          await engine.unload(id);
+          inUse = undefined;
+          streams.clear();
+          changed({ kind: 'model', model: undefined });
+        }
+        await files.remove(id);
+        text.forget(id);
+        changed({ kind: 'shelf' });
+        changed({ kind: 'vectors' });
+      }),
+
+    tokenize: (string, options) => told(() => text.tokenize(string, options?.bos)),
+    token: (string) => told(() => text.token(string)),
+    decode: (ids) => told(() => text.decode(checkedIds(ids, model().dVocab))),
+    special: () => told(async () => text.vocabulary().then(({ bos, special }) => ({ bos, ids: special }))),
+    chat: refuse('A chat template', 'chat models, in a later release'),
+
+    hooks: () => told(() => (model(), engine.hooks())),
+    batch,
+    run: async (request, job) => {
+      const [result] = await batch([request], job);
+      if (!result) throw new LabError('internal', 'The engine gave no answer.', 'Please report this.');
+      return result;
+    },
+    explain: (request: RunRequest | GenerateRequest | SweepRequest) =>
+      told(async () => {
+        if ('clean' in request) throw notYet('Explaining a sweep', 'the Patch instrument');
+        if ('tokens' in request) return engine.explainGenerate(await engineGenerate(request));
+        return engine.explainRun(await engineRun(request));
+      }),
+    lens: (request) =>
+      told(async () => {
+        if (request.kind !== 'logit') throw notYet(`The ${request.kind} lens`, 'trained lenses, in a later release');
+        const ids = await text.ids(request.prompt, request.bos);
+        const track = request.track === undefined ? {} : { track: checkedIds([request.track], model().dVocab)[0] };
+        const resolved = await edits(request.edits, request.bos);
+        const {
+          ids: top,
+          probabilities,
+          ...rest
+        } = await engine.lens({ ids, top: count(request.top, 'top'), edits: resolved, ...track }, crypto.randomUUID());
+        const { pieces } = await text.vocabulary();
+        const cell = (layer: number, position: number) =>
+          (top[layer]?.[position] ?? []).map((id, k) => ({
+            id,
+            piece: pieces[id] ?? '',
+            probability: probabilities[layer]?.[position]?.[k] ?? 0,
+          }));
+        return { ...rest, top: top.map((row, layer) => row.map((_, position) => cell(layer, position))) };
+      }),
+    loss: (request) =>
+      told(async () => engine.loss({ ids: await text.ids(request.prompt, request.bos), edits: await edits(request.edits, request.bos) })),
+    generate: (request) => {
+      const stream = new LiveGeneration(engine, text, new StopStrings(request.stop ?? []), open(request));
+      streams.add(stream);
+      return stream;
+    },
+    sweep: refuse('A sweep', 'the Patch instrument'),
+    gradient: refuse('A gradient', 'the backward pass'),
+
+    encode: refuse('Encoding', 'sparse autoencoders, in 0.2'),
+    evaluate: refuse('Evaluating a dictionary', 'sparse autoencoders, in 0.2'),
+    vector,
+    ...makeVectors({ engine, files, text, model, batch, changed: () => changed({ kind: 'vectors' }) }),
+  };
+}
+
+function promptLength(given: number | undefined, length: number): number {
+  if (given === undefined) return length;
+  if (!Number.isInteger(given) || given < 0 || given > length) {
+    throw new LabError('bad-request', `promptLength ${given} does not fit ${length} tokens.`, `Give a whole number from 0 to ${length}.`);
+  }
+  return given;
+}
+
+function count(given: number, name: string): number {
+  if (!Number.isInteger(given) || given < 1) {
+    throw new LabError('bad-request', `${name} is ${given}.`, `Give ${name} as a whole number, at least 1.`);
+  }
+  return given;
+}

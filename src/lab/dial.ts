@@ -1,0 +1,94 @@
+/**
+ * A dial is one intervention as the page holds it: an edit with a name and a slider. Its structure (which vector, where) is
+ * fixed when a stream opens; its value, strength and switch are live.
+ */
+import type { Edit, Hook, Where } from '../../workers/api';
+
+export type DialKind = 'add' | 'project' | 'cap';
+export type Scope = 'all' | 'prompt' | 'generated' | 'positions';
+
+export interface Dial {
+  id: string;
+  name: string;
+  kind: DialKind;
+  vector: string;
+  at: Hook;
+  /** The edit's own number: scale, keep or cap. */
+  value: number;
+  strength: number;
+  enabled: boolean;
+  scope: Scope;
+  positions: number[];
+  skipSpecial: boolean;
+}
+
+export const VALUE_NAME: Record<DialKind, string> = { add: 'scale', project: 'keep', cap: 'cap' };
+
+export function whereOf(dial: Pick<Dial, 'scope' | 'positions'>): Where {
+  return dial.scope === 'positions' ? dial.positions : dial.scope;
+}
+
+/** The edit a dial stands for. The master dial multiplies every strength. */
+export function toEdit(dial: Dial, master: number): Edit {
+  const common = {
+    at: dial.at,
+    where: whereOf(dial),
+    ...(dial.skipSpecial ? { skipSpecial: true } : {}),
+    strength: dial.strength * master,
+    enabled: dial.enabled,
+  };
+  const { vector, value } = dial;
+  if (dial.kind === 'add') return { kind: 'add', vector, scale: value, ...common };
+  if (dial.kind === 'project') return { kind: 'project', vector, keep: value, ...common };
+  return { kind: 'cap', vector, cap: value, ...common };
+}
+
+/** What cannot change under a running stream, as a string to compare. */
+export function structureOf(dials: readonly Dial[]): string {
+  return JSON.stringify(dials.map((d) => [d.id, d.kind, d.vector, d.at, whereOf(d), d.skipSpecial]));
+}
+
+export interface LiveDial {
+  value: number;
+  strength: number;
+  enabled: boolean;
+}
+
+export function liveOf(dials: readonly Dial[], master: number): LiveDial[] {
+  return dials.map(({ value, strength, enabled }) => ({ value, strength: strength * master, enabled }));
+}
+
+/** Indices and new numbers of the dials that moved between two readings of the same structure. */
+export function moved(before: readonly LiveDial[], after: readonly LiveDial[]): { edit: number; change: Partial<LiveDial> }[] {
+  return after.flatMap((now, edit) => {
+    const old = before[edit];
+    const change: Partial<LiveDial> = {};
+    if (now.value !== old?.value) change.value = now.value;
+    if (now.strength !== old?.strength) change.strength = now.strength;
+    if (now.enabled !== old?.enabled) change.enabled = now.enabled;
+    return Object.keys(change).length ? [{ edit, change }] : [];
+  });
+}
+
+/** Residual-stream sites a dial can sit at, in the order of the forward pass. */
+export const SITES = ['hook_resid_pre', 'hook_attn_out', 'hook_resid_mid', 'hook_mlp_out', 'hook_resid_post'] as const;
+const SITE_NAMES: Record<string, string> = {
+  hook_resid_pre: 'before the layer',
+  hook_attn_out: 'attention out',
+  hook_resid_mid: 'after attention',
+  hook_mlp_out: 'MLP out',
+  hook_resid_post: 'after the layer',
+};
+
+export function siteOf(hook: Hook): { layer: number; site: string } | undefined {
+  const match = /^blocks\.(\d+)\.(hook_\w+)$/.exec(hook);
+  return match?.[1] && match[2] && match[2] in SITE_NAMES ? { layer: Number(match[1]), site: match[2] } : undefined;
+}
+
+export const siteName = (site: string): string => SITE_NAMES[site] ?? site;
+
+/** "layer 3 · after the layer", or the hook itself where it has no short name. */
+export function placeName(hook: Hook): string {
+  const place = siteOf(hook);
+  return place ? `layer ${place.layer} · ${siteName(place.site)}` : hook;
+}

@@ -1,0 +1,115 @@
+/**
+ * From an edit as a person writes it to an edit as the engine takes it: vector ids become numbers, prompts become ids, every
+ * default of the contract is filled in. Kept apart from the ports, so that each rule is tested without a worker.
+ */
+import type { Edit, Prompt, Tensor, Vec, VectorInfo, Where } from '../../workers/api';
+import type { EngineEdit } from '../../workers/contract';
+import { LabError } from '../../workers/errors';
+import { notYet } from './jobs';
+
+export interface EditSources {
+  vector(id: string): Promise<{ info: VectorInfo; data: Float32Array }>;
+  ids(prompt: Prompt): Promise<number[]>;
+}
+
+type Replace = Extract<Edit, { kind: 'replace' }>['value'];
+type EngineReplace = Extract<EngineEdit, { kind: 'replace' }>['value'];
+
+const badEdit = (message: string, hint: string): LabError => new LabError('bad-edit', message, hint);
+
+function finite(value: number, name: string): number {
+  if (!Number.isFinite(value)) throw badEdit(`An edit's ${name} is ${value}.`, `Give ${name} as a finite number.`);
+  return value;
+}
+
+function numbers(vector: Vec): Float32Array {
+  const data = Float32Array.from(vector);
+  if (data.length === 0) throw badEdit('A vector holds no numbers.', 'Give as many numbers as the hook is wide.');
+  if (!data.every((x) => Number.isFinite(x))) throw badEdit('A vector holds a number that is not finite.', 'Check where it was made.');
+  return data;
+}
+
+function checkedWhere(where: Where): Where {
+  if (typeof where === 'string') {
+    if (where === 'all' || where === 'prompt' || where === 'generated') return where;
+    throw badEdit(`"${String(where)}" is not a place for an edit.`, "Use 'all', 'prompt', 'generated' or a list of positions.");
+  }
+  const wrong = where.find((position) => !Number.isInteger(position));
+  if (wrong !== undefined) throw badEdit(`${wrong} is not a position.`, 'Positions are whole numbers; negative ones count from the end.');
+  return [...where];
+}
+
+function isTensor(value: Replace): value is Tensor {
+  return typeof value === 'object' && 'shape' in value;
+}
+
+async function replacement(value: Replace, sources: EditSources): Promise<EngineReplace> {
+  if (value === 'zero') return value;
+  if (typeof value === 'string') throw badEdit(`"${String(value)}" is not a replacement.`, "Use 'zero', numbers, a prompt or a mean.");
+  if (isTensor(value)) {
+    const size = value.shape.reduce((product, n) => product * n, 1);
+    const data = numbers(value.data);
+    if (size !== data.length)
+      throw badEdit(`A tensor of shape ${value.shape.join('×')} holds ${data.length} numbers.`, `It needs ${size}.`);
+    return { shape: [...value.shape], data };
+  }
+  if ('prompt' in value) {
+    const ids = await sources.ids(value.prompt);
+    return value.from ? { ids, from: [...value.from] } : { ids };
+  }
+  if ('mean' in value) {
+    if (value.mean.length === 0) throw badEdit('The mean of no text was asked for.', 'Give at least one text.');
+    return { mean: await Promise.all(value.mean.map((text) => sources.ids(text))), over: value.over };
+  }
+  const data = numbers(value);
+  return { shape: [data.length], data };
+}
+
+async function direction(
+  edit: { at?: string; vector: string | Vec },
+  sources: EditSources,
+): Promise<{ at?: string; vector: Float32Array }> {
+  if (typeof edit.vector !== 'string') return { at: edit.at, vector: numbers(edit.vector) };
+  const { info, data } = await sources.vector(edit.vector);
+  return { at: edit.at ?? info.at, vector: data };
+}
+
+export async function resolveEdit(edit: Edit, sources: EditSources): Promise<EngineEdit> {
+  if (edit.kind === 'latent' || edit.kind === 'splice') throw notYet(`A ${edit.kind} edit`, 'sparse autoencoders, in 0.2');
+  const common = {
+    where: checkedWhere(edit.where ?? 'all'),
+    skipSpecial: edit.skipSpecial ?? false,
+    strength: finite(edit.strength ?? 1, 'strength'),
+    enabled: edit.enabled ?? true,
+    ...(edit.head === undefined ? {} : { head: edit.head }),
+  };
+  const placed = (at: string | undefined) => {
+    if (at === undefined)
+      throw badEdit(`An edit (${edit.kind}) does not say where it acts.`, "Name a hook with `at`, or use a kept vector's id.");
+    return { ...common, at };
+  };
+  switch (edit.kind) {
+    case 'add': {
+      const { at, vector } = await direction(edit, sources);
+      return { ...placed(at), kind: 'add', vector, scale: finite(edit.scale, 'scale') };
+    }
+    case 'project': {
+      const { at, vector } = await direction(edit, sources);
+      return { ...placed(at), kind: 'project', vector, keep: finite(edit.keep, 'keep') };
+    }
+    case 'cap': {
+      const { at, vector } = await direction(edit, sources);
+      return { ...placed(at), kind: 'cap', vector, cap: finite(edit.cap, 'cap') };
+    }
+    case 'replace':
+      return { ...placed(edit.at), kind: 'replace', value: await replacement(edit.value, sources) };
+    default: {
+      const unknown: { kind?: unknown } = edit;
+      throw badEdit(`"${String(unknown.kind)}" is not a kind of edit.`, 'The kinds are add, project, cap and replace.');
+    }
+  }
+}
+
+export function resolveEdits(edits: readonly Edit[] | undefined, sources: EditSources): Promise<EngineEdit[]> {
+  return Promise.all((edits ?? []).map((edit) => resolveEdit(edit, sources)));
+}

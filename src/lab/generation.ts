@@ -1,0 +1,185 @@
+/**
+ * A stream of tokens that can be steered while it runs. It is pulled: the engine is asked for one step when the consumer asks
+ * for one, so that a slow reader never has more than two tokens computed ahead of it. Calls reach the engine in the order in
+ * which they were made, also those made before the generation was set up, so a dial is in force for every token computed
+ * after the call.
+ */
+import type { Remote } from 'comlink';
+import type { Choice, Generation, Step } from '../../workers/api';
+import type { Ending, EngineApi, EngineChoice, EngineStep } from '../../workers/contract';
+import { cancelled, type LabError } from '../../workers/errors';
+import { labError, told } from './jobs';
+import type { StopStrings } from './stop';
+import type { Text } from './text';
+
+export interface Opening {
+  id: string;
+  prompt: number[];
+  promptLength: number;
+  baseline: boolean;
+  pieces: readonly string[];
+}
+
+type Change = { value?: number; strength?: number; enabled?: boolean };
+
+export class LiveGeneration implements Generation {
+  #opening: Opening | undefined;
+  #failure: LabError | undefined;
+  #waiting: (() => void)[] = [];
+  #steered: number[] = [];
+  #baseline: number[] = [];
+  #finished = false;
+  #closed = false;
+  #ended = Promise.withResolvers<Ending>();
+
+  constructor(
+    private readonly engine: Remote<EngineApi>,
+    private readonly text_: Text,
+    private readonly stops: StopStrings,
+    setup: Promise<Opening>,
+  ) {
+    this.#ended.promise.catch(() => undefined);
+    setup.then(
+      (opening) => {
+        this.#opening = opening;
+        this.#flush();
+      },
+      (thrown: unknown) => {
+        this.#fail(labError(thrown));
+        this.#flush();
+      },
+    );
+  }
+
+  get ended(): Promise<Ending> {
+    return this.#ended.promise;
+  }
+
+  /** Nothing more will come unless it is rewound. */
+  get finished(): boolean {
+    return this.#finished;
+  }
+
+  dial(edit: number, change: Change): void {
+    this.#post((id) => this.engine.dial(id, edit, change)).catch(() => undefined);
+  }
+
+  reread(): Promise<void> {
+    return this.#post((id) => this.engine.reread(id));
+  }
+
+  rewind(position: number, tokens: number): Promise<void> {
+    if (this.#finished && !this.#failure) {
+      this.#finished = false;
+      this.#ended = Promise.withResolvers<Ending>();
+      this.#ended.promise.catch(() => undefined);
+    }
+    const rewound = this.#post((id, opening) => {
+      const kept = Math.max(0, position - opening.prompt.length);
+      this.#steered.length = Math.min(this.#steered.length, kept);
+      this.#baseline.length = Math.min(this.#baseline.length, kept);
+      this.stops.reset();
+      return this.engine.rewind(id, position, tokens);
+    });
+    rewound.catch((thrown: unknown) => this.#fail(labError(thrown)));
+    return rewound;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#finished) return;
+    await this.#post((id) => this.engine.stop(id));
+    this.#finish('cancelled');
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#finish('cancelled');
+    await this.#post((id) => this.engine.close(id)).catch(() => undefined);
+  }
+
+  text(): Promise<{ steered: string; baseline?: string }> {
+    return told(async () => {
+      const { prompt, baseline } = this.#opening ?? { prompt: [], baseline: false };
+      const steered = await this.text_.continuation(prompt, this.#steered);
+      return baseline ? { steered, baseline: await this.text_.continuation(prompt, this.#baseline) } : { steered };
+    });
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Step, undefined> {
+    return {
+      next: () => this.#next(),
+      return: async () => {
+        await this.stop();
+        return { done: true, value: undefined };
+      },
+    };
+  }
+
+  async #next(): Promise<IteratorResult<Step, undefined>> {
+    if (this.#failure) throw this.#failure;
+    if (this.#finished) return { done: true, value: undefined };
+    let reply: EngineStep | { ended: Ending };
+    try {
+      reply = await this.#post<EngineStep | { ended: Ending }>((id) => this.engine.next(id));
+    } catch (thrown) {
+      throw this.#fail(labError(thrown));
+    }
+    if ('ended' in reply) {
+      this.#finish(reply.ended);
+      return { done: true, value: undefined };
+    }
+    const value = await this.#take(reply);
+    return { done: false, value };
+  }
+
+  async #take(reply: EngineStep): Promise<Step> {
+    const { pieces = [], prompt = [] } = this.#opening ?? {};
+    this.#steered.push(reply.steered.id);
+    if (reply.baseline) this.#baseline.push(reply.baseline.id);
+    const { steered, baseline, ...rest } = reply;
+    const step: Step = { ...rest, steered: named(steered, pieces), ...(baseline ? { baseline: named(baseline, pieces) } : {}) };
+    if (this.stops.any && this.stops.hit(await this.text_.continuation(prompt, this.#steered))) {
+      this.#post((id) => this.engine.stop(id)).catch(() => undefined);
+      this.#finish('stop');
+    }
+    return step;
+  }
+
+  /** At once when set up, else when set up; always in the order of the calls. */
+  #post<T>(send: (id: string, opening: Opening) => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const go = () => {
+        if (!this.#opening) reject(this.#failure ?? cancelled());
+        else told(() => (this.#opening ? send(this.#opening.id, this.#opening) : Promise.reject(cancelled()))).then(resolve, reject);
+      };
+      if (this.#opening || this.#failure) go();
+      else this.#waiting.push(go);
+    });
+  }
+
+  #flush(): void {
+    for (const go of this.#waiting.splice(0)) go();
+  }
+
+  #finish(ending: Ending): void {
+    this.#finished = true;
+    this.#ended.resolve(ending);
+  }
+
+  #fail(error: LabError): LabError {
+    this.#failure ??= error;
+    this.#finished = true;
+    this.#ended.reject(error);
+    return error;
+  }
+}
+
+function named(choice: EngineChoice, pieces: readonly string[]): Choice {
+  return {
+    id: choice.id,
+    piece: pieces[choice.id] ?? '',
+    probability: choice.probability,
+    top: choice.top.map(({ id, probability }) => ({ id, piece: pieces[id] ?? '', probability })),
+  };
+}

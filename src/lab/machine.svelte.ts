@@ -1,0 +1,119 @@
+/** What does the work: can anything run, which model is in use, which hooks it has, how much of the GPU is taken. */
+import type { DeviceInfo, Hook, Lab, ModelInfo } from '../../workers/api';
+import type { EngineEvent } from '../../workers/contract';
+import type { LabError } from '../../workers/errors';
+import { siteOf, SITES } from './dial';
+import { labError } from './jobs';
+import type { Toasts } from './toasts.svelte';
+
+export interface Loading {
+  name: string;
+  stage: string;
+  done: number;
+  of: number;
+  secondsLeft?: number;
+}
+
+export class Machine {
+  phase = $state<'starting' | 'ready' | 'none'>('starting');
+  failure = $state.raw<LabError | undefined>();
+  model = $state.raw<ModelInfo | undefined>();
+  weights = $state<'stored' | 'f32' | 'f16'>('stored');
+  hooks = $state.raw<{ name: Hook; shape: string[] }[]>([]);
+  device = $state.raw<DeviceInfo | undefined>();
+  special = $state.raw<ReadonlySet<number>>(new Set());
+  loading = $state.raw<Loading | undefined>();
+  lost = $state(false);
+  #abort: AbortController | undefined;
+
+  constructor(
+    private readonly lab: Lab,
+    private readonly toasts: Toasts,
+  ) {}
+
+  /** Sites in the residual stream that this model has, by layer. */
+  sites = $derived.by(() => {
+    const found = new Set<string>(this.hooks.flatMap(({ name }) => siteOf(name)?.site ?? []));
+    return SITES.filter((site) => found.has(site));
+  });
+
+  async use(model: ModelInfo, weights: 'stored' | 'f32' | 'f16' = 'stored'): Promise<void> {
+    this.#abort?.abort();
+    const abort = new AbortController();
+    this.#abort = abort;
+    this.loading = { name: model.name, stage: 'Loading', done: 0, of: model.bytes };
+    try {
+      this.weights = weights;
+      await this.lab.use(
+        model.id,
+        { weights },
+        {
+          signal: abort.signal,
+          progress: (done, of, detail) => {
+            if (this.#abort === abort) this.loading = { name: model.name, stage: 'Loading', done, of, ...detail };
+          },
+        },
+      );
+    } catch (thrown) {
+      this.toasts.error(thrown);
+    } finally {
+      if (this.#abort === abort) this.loading = undefined;
+    }
+  }
+
+  cancelLoading(): void {
+    this.#abort?.abort();
+  }
+
+  /** The client says that another model, or none, is in use now. */
+  async changed(model: ModelInfo | undefined): Promise<void> {
+    this.model = model;
+    if (!model) {
+      this.hooks = [];
+      return this.refresh();
+    }
+    try {
+      const [hooks, special] = await Promise.all([this.lab.hooks(), this.lab.special()]);
+      if (this.model !== model) return;
+      this.hooks = hooks;
+      this.special = new Set(special.ids);
+    } catch (thrown) {
+      this.toasts.error(thrown);
+    }
+    await this.refresh();
+  }
+
+  async refresh(): Promise<void> {
+    if (this.phase === 'none') return;
+    try {
+      this.device = await this.lab.device();
+    } catch {
+      // The meter keeps its last reading; whoever asked for work is told.
+    }
+  }
+
+  cannotRun(thrown: unknown): void {
+    this.phase = 'none';
+    this.failure = labError(thrown);
+  }
+
+  heard(event: EngineEvent): void {
+    if (event.kind === 'lost') {
+      this.lost = true;
+      this.toasts.show(
+        'error',
+        'The GPU was lost.',
+        `${event.reason} Everything you see is kept; Loupe is asking for the GPU again.`.trim(),
+        'device-lost',
+      );
+    } else if (event.kind === 'restored') {
+      this.lost = false;
+      for (const toast of this.toasts.items) if (toast.code === 'device-lost') this.toasts.dismiss(toast.id);
+      this.toasts.show('good', 'The GPU is back.', 'The model is loaded again; go on where you were.');
+      void this.refresh();
+    } else {
+      this.lost = false;
+      this.toasts.show('error', event.message, event.hint, event.code);
+    }
+  }
+}

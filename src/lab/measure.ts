@@ -1,0 +1,75 @@
+/**
+ * How large is an edit, seen from the residual it acts on? Norms are means over the prompt's positions, the first left out
+ * where there are others: it often carries a massive activation (Sun et al. 2024) that would make every edit look small.
+ *
+ *   add      |strength·scale|·‖v‖ / mean‖x‖
+ *   project  mean |strength·(1 − keep)·(x·v̂)| / mean‖x‖
+ *   cap      mean |strength·max(0, x·v̂ − cap)| / mean‖x‖
+ */
+import type { Tensor } from '../../workers/api';
+import type { Dial, DialKind } from './dial';
+
+export interface Reading {
+  /** mean ‖x‖ at the hook, over the measured positions. */
+  residual: number;
+  /** ‖v‖. */
+  length: number;
+  /** x·v̂ at each measured position. */
+  along: Float64Array;
+}
+
+export function measure(tap: Tensor, vector: Float32Array): Reading | undefined {
+  const positions = tap.shape[0] ?? 0;
+  const width = vector.length;
+  if (positions === 0 || tap.data.length !== positions * width) return undefined;
+  let length = 0;
+  for (const v of vector) length += v * v;
+  length = Math.sqrt(length);
+  const first = positions > 1 ? 1 : 0;
+  const along = new Float64Array(positions - first);
+  let residual = 0;
+  for (let p = first; p < positions; p++) {
+    let square = 0;
+    let dot = 0;
+    for (let i = 0; i < width; i++) {
+      const x = tap.data[p * width + i] ?? 0;
+      square += x * x;
+      dot += x * (vector[i] ?? 0);
+    }
+    residual += Math.sqrt(square) / (positions - first);
+    along[p - first] = length ? dot / length : 0;
+  }
+  return { residual, length, along };
+}
+
+/** The edit's size as a share of the residual norm, master dial included; 0 while it is off. */
+export function share(dial: Dial, master: number, reading: Reading): number {
+  if (!dial.enabled || reading.residual === 0) return 0;
+  const strength = Math.abs(dial.strength * master);
+  const mean = (f: (x: number) => number) => reading.along.reduce((sum, x) => sum + Math.abs(f(x)), 0) / (reading.along.length || 1);
+  if (dial.kind === 'add') return (strength * Math.abs(dial.value) * reading.length) / reading.residual;
+  if (dial.kind === 'project') return (strength * mean((x) => (1 - dial.value) * x)) / reading.residual;
+  return (strength * mean((x) => Math.max(0, x - dial.value))) / reading.residual;
+}
+
+export const FORMULA: Record<DialKind, string> = {
+  add: '|strength · scale| · ‖v‖ ÷ mean ‖x‖ over the prompt, first token left out',
+  project: 'mean |strength · (1 − keep) · x·v̂| ÷ mean ‖x‖ over the prompt, first token left out',
+  cap: 'mean strength · max(0, x·v̂ − cap) ÷ mean ‖x‖ over the prompt, first token left out',
+};
+
+/** 1, 2 or 5 times a power of ten, at least x. */
+export function niceCeil(x: number): number {
+  if (!(x > 0) || !Number.isFinite(x)) return 1;
+  const power = 10 ** Math.floor(Math.log10(x));
+  const lead = x / power;
+  return (lead <= 1.0001 ? 1 : lead <= 2.0001 ? 2 : lead <= 5.0001 ? 5 : 10) * power;
+}
+
+/** The slider's ends and step: for add, ± what reaches one and a half residual norms; for cap, ± the residual norm. */
+export function range(dial: Pick<Dial, 'kind' | 'value'>, reading: Reading | undefined): { min: number; max: number; step: number } {
+  if (dial.kind === 'project') return { min: Math.min(-1, dial.value), max: Math.max(1, dial.value), step: 0.01 };
+  const reach = !reading ? 10 : dial.kind === 'add' ? (1.5 * reading.residual) / (reading.length || 1) : reading.residual;
+  const max = niceCeil(Math.max(reach, Math.abs(dial.value)));
+  return { min: -max, max, step: max / 200 };
+}

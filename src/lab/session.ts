@@ -1,0 +1,160 @@
+/**
+ * Where the person was, so that a reload, also offline, goes on from there. Kept in localStorage: it is small, and it can be
+ * written while the page is being closed. What is read back is not trusted: another version may have written it.
+ */
+import type { Choice } from '../../workers/api';
+import type { Dial } from './dial';
+
+export interface ShownStep {
+  position: number;
+  steered: Choice;
+  baseline?: Choice;
+  kl?: number;
+  dials: { value?: number; strength: number }[];
+  reread?: true;
+  /** Put there by the person, not sampled. */
+  chosen?: true;
+}
+
+export interface Sampling {
+  tokens: number;
+  temperature: number;
+  topK: number;
+  topP: number;
+  seed: number;
+  shadow: boolean;
+}
+
+export interface Session {
+  model?: string;
+  weights?: 'stored' | 'f32' | 'f16';
+  prompt: string;
+  instrument: string;
+  dials: Dial[];
+  master: number;
+  compare: boolean;
+  sampling: Sampling;
+  /** What was generated, and from which prompt ids. */
+  origin: number[];
+  steps: ShownStep[];
+}
+
+export const FIRST_PROMPT = 'Once upon a time, there was a little girl named Lily.';
+export const FIRST_SAMPLING: Sampling = { tokens: 64, temperature: 0.8, topK: 0, topP: 0.95, seed: 7, shadow: false };
+const KEY = 'loupe.session.1';
+const MOST_STEPS = 1024;
+const TOP_KEPT = 5;
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
+const text = (value: unknown, otherwise: string): string => (typeof value === 'string' ? value : otherwise);
+const real = (value: unknown, otherwise: number): number => (typeof value === 'number' && Number.isFinite(value) ? value : otherwise);
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+const integers = (value: unknown): number[] => list(value).filter((x): x is number => Number.isInteger(x));
+const oneOf = <T extends string>(value: unknown, all: readonly T[], otherwise: T): T => all.find((x) => x === value) ?? otherwise;
+
+function readDial(value: unknown): Dial[] {
+  if (!isRecord(value)) return [];
+  const { id, vector, at } = value;
+  if (typeof id !== 'string' || typeof vector !== 'string' || typeof at !== 'string') return [];
+  return [
+    {
+      id,
+      vector,
+      at,
+      name: text(value['name'], vector),
+      kind: oneOf(value['kind'], ['add', 'project', 'cap'], 'add'),
+      value: real(value['value'], 0),
+      strength: real(value['strength'], 1),
+      enabled: value['enabled'] !== false,
+      scope: oneOf(value['scope'], ['all', 'prompt', 'generated', 'positions'], 'all'),
+      positions: integers(value['positions']),
+      skipSpecial: value['skipSpecial'] === true,
+    },
+  ];
+}
+
+function readChoice(value: unknown): Choice | undefined {
+  if (!isRecord(value) || !Number.isInteger(value['id'])) return undefined;
+  const one = (x: Record<string, unknown>) => ({
+    id: real(x['id'], 0),
+    piece: text(x['piece'], ''),
+    probability: real(x['probability'], 0),
+  });
+  return { ...one(value), top: list(value['top']).filter(isRecord).map(one) };
+}
+
+function readStep(value: unknown): ShownStep[] {
+  if (!isRecord(value)) return [];
+  const steered = readChoice(value['steered']);
+  if (!steered || !Number.isInteger(value['position'])) return [];
+  const baseline = readChoice(value['baseline']);
+  const dials = list(value['dials'])
+    .filter(isRecord)
+    .map((dial) => ({ strength: real(dial['strength'], 0), ...(typeof dial['value'] === 'number' ? { value: dial['value'] } : {}) }));
+  return [
+    {
+      position: real(value['position'], 0),
+      steered,
+      dials,
+      ...(baseline ? { baseline } : {}),
+      ...(typeof value['kl'] === 'number' ? { kl: value['kl'] } : {}),
+      ...(value['reread'] === true ? { reread: true as const } : {}),
+      ...(value['chosen'] === true ? { chosen: true as const } : {}),
+    },
+  ];
+}
+
+export function readSession(json: string | null): Session {
+  let value: unknown;
+  try {
+    value = json === null ? undefined : JSON.parse(json);
+  } catch {
+    value = undefined;
+  }
+  const saved = isRecord(value) ? value : {};
+  const sampling = isRecord(saved['sampling']) ? saved['sampling'] : {};
+  return {
+    ...(typeof saved['model'] === 'string' ? { model: saved['model'] } : {}),
+    ...(saved['weights'] === undefined ? {} : { weights: oneOf(saved['weights'], ['stored', 'f32', 'f16'] as const, 'stored') }),
+    prompt: text(saved['prompt'], FIRST_PROMPT),
+    instrument: oneOf(saved['instrument'], ['generate', 'lens'], 'generate'),
+    dials: list(saved['dials']).flatMap(readDial),
+    master: real(saved['master'], 1),
+    compare: saved['compare'] !== false,
+    sampling: {
+      tokens: Math.max(1, Math.round(real(sampling['tokens'], FIRST_SAMPLING.tokens))),
+      temperature: Math.max(0, real(sampling['temperature'], FIRST_SAMPLING.temperature)),
+      topK: Math.max(0, Math.round(real(sampling['topK'], FIRST_SAMPLING.topK))),
+      topP: Math.min(1, Math.max(0, real(sampling['topP'], FIRST_SAMPLING.topP))),
+      seed: Math.round(real(sampling['seed'], FIRST_SAMPLING.seed)),
+      shadow: sampling['shadow'] === true,
+    },
+    origin: integers(saved['origin']),
+    steps: list(saved['steps']).flatMap(readStep),
+  };
+}
+
+export function writeSession(session: Session): string {
+  const clip = (choice: Choice): Choice => ({ ...choice, top: choice.top.slice(0, TOP_KEPT) });
+  const steps = session.steps
+    .slice(0, MOST_STEPS)
+    .map((step) => ({ ...step, steered: clip(step.steered), ...(step.baseline ? { baseline: clip(step.baseline) } : {}) }));
+  return JSON.stringify({ ...session, steps });
+}
+
+/** Storage may be refused (a private window, a full disk): then the session is simply not kept. */
+export function loadSession(): Session {
+  try {
+    return readSession(localStorage.getItem(KEY));
+  } catch {
+    return readSession(null);
+  }
+}
+
+export function saveSession(session: Session): void {
+  try {
+    localStorage.setItem(KEY, writeSession(session));
+  } catch {
+    // Not kept; nothing that is on the screen is lost.
+  }
+}

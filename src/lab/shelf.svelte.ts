@@ -1,0 +1,79 @@
+/** What is on the shelf, and what is on its way there. A failed or cancelled import leaves the shelf as it was. */
+import type { Lab, ModelInfo, Opened, VectorInfo } from '../../workers/api';
+import type { LabError } from '../../workers/errors';
+import { labError } from './jobs';
+import type { Loading, Machine } from './machine.svelte';
+import type { Toasts } from './toasts.svelte';
+
+export class Shelf {
+  models = $state.raw<ModelInfo[]>([]);
+  vectors = $state.raw<VectorInfo[]>([]);
+  importing = $state.raw<Loading | undefined>();
+  /** Why the last drop was refused: one entry a reason. */
+  problems = $state.raw<LabError | undefined>();
+  ignored = $state.raw<Opened['ignored']>([]);
+  /** Undefined until known. */
+  keeps = $state<boolean | undefined>();
+  #abort: AbortController | undefined;
+
+  constructor(
+    private readonly lab: Lab,
+    private readonly machine: Machine,
+    private readonly toasts: Toasts,
+  ) {}
+
+  async refreshModels(): Promise<void> {
+    try {
+      this.models = await this.lab.models();
+      this.keeps = (await this.lab.storage()).opfs;
+    } catch (thrown) {
+      this.toasts.error(thrown);
+    }
+  }
+
+  async refreshVectors(): Promise<void> {
+    try {
+      this.vectors = await this.lab.vectors();
+    } catch (thrown) {
+      this.toasts.error(thrown);
+    }
+  }
+
+  async open(files: readonly { path: string; file: File }[]): Promise<void> {
+    if (files.length === 0 || this.importing) return;
+    this.problems = undefined;
+    this.ignored = [];
+    const abort = new AbortController();
+    this.#abort = abort;
+    const name = files.length === 1 ? (files[0]?.path ?? '') : `${files.length} files`;
+    const of = files.reduce((sum, { file }) => sum + file.size, 0);
+    this.importing = { name, stage: 'Reading', done: 0, of };
+    try {
+      const opened = await this.lab.open(files, {
+        signal: abort.signal,
+        progress: (done, total, detail) => (this.importing = { name, stage: 'Reading', done, of: total, ...detail }),
+      });
+      this.ignored = opened.ignored;
+      this.importing = undefined;
+      const [model] = opened.models;
+      if (model && this.machine.phase !== 'none') await this.machine.use(model);
+    } catch (thrown) {
+      const error = labError(thrown);
+      if (error.code !== 'cancelled') this.problems = error;
+    } finally {
+      this.importing = undefined;
+    }
+  }
+
+  cancel(): void {
+    this.#abort?.abort();
+  }
+
+  async remove(id: string): Promise<void> {
+    try {
+      await this.lab.remove(id);
+    } catch (thrown) {
+      this.toasts.error(thrown);
+    }
+  }
+}

@@ -1,0 +1,338 @@
+/**
+ * Stands in for the two workers while the page is looked at without a GPU: same interfaces, a toy language behind them.
+ * The query says what to show: ?fake=no-gpu, ?fake=lose (the device goes after 12 tokens), ?fake=memory, ?fake=full.
+ */
+import type { VectorInfo, ModelInfo, Opened, Planned } from '../../../workers/api';
+import type { EngineApi, EngineChoice, EngineEvent, EngineGenerate, EngineStep, Ending, FilesApi } from '../../../workers/contract';
+import { cancelled, LabError } from '../../../workers/errors';
+import { BOS, decode, direction, distribution, encode, EOS, LAYERS, PIECES, sample, WIDTH, hash } from './toy';
+
+const query = () => new URLSearchParams(location.search).get('fake') ?? '';
+const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const KEY = 'fake-shelf';
+
+const info = (id: string, name: string, bytes: number): ModelInfo & { stored: 'opfs' | 'memory' } => ({
+  id,
+  name,
+  family: 'gpt2',
+  parameters: Math.round(bytes / 2),
+  layers: LAYERS,
+  dModel: WIDTH,
+  heads: 4,
+  kvHeads: 4,
+  dVocab: PIECES.length,
+  context: 256,
+  weights: 'f16',
+  bytes,
+  badge: 'f16 weights · f32 maths · raw',
+  stored: query() === 'memory' ? 'memory' : 'opfs',
+});
+const shelf = {
+  models: (): ReturnType<typeof info>[] => {
+    const kept = localStorage.getItem(KEY);
+    return kept ? (JSON.parse(kept) as ReturnType<typeof info>[]) : [];
+  },
+  keep: (models: ReturnType<typeof info>[]) => localStorage.setItem(KEY, JSON.stringify(models)),
+};
+const vectors = new Map<string, { info: VectorInfo; data: Float32Array }>();
+const cancels = new Set<string>();
+
+export const fakeFiles: FilesApi = {
+  status: () => Promise.resolve({ opfs: query() !== 'memory', persisted: true, usage: 7e6, quota: 4e9 }),
+  async open(files, job, progress) {
+    if (files.some(({ path }) => path.includes('bad'))) {
+      const causes = [
+        new LabError(
+          'safetensors-truncated',
+          'model.safetensors ends before its last tensor does.',
+          'Download it again: 1.2 MB of 6.0 MB are there.',
+        ),
+        new LabError('tokenizer-missing', 'No tokenizer.json was dropped.', 'Drop the whole folder, or add tokenizer.json to the files.'),
+      ];
+      throw new LabError('import-failed', 'Nothing was added to the shelf.', 'Two things are wrong with these files.', causes);
+    }
+    for (let done = 0; done <= 50; done++) {
+      if (cancels.has(job)) throw cancelled();
+      progress?.({ stage: 'Copying model.safetensors', done: done * 1.2e5, of: 6e6, secondsLeft: (50 - done) / 16 });
+      await wait(60);
+    }
+    const model = info(`model-${files.length}`, 'Lanternwick 3M', 6.1e6);
+    shelf.keep([...shelf.models().filter(({ id }) => id !== model.id), model]);
+    const opened: Opened = {
+      models: [model],
+      dictionaries: [],
+      vectors: [],
+      texts: [],
+      ignored: [{ file: 'README.md', why: 'not a model file' }],
+    };
+    return opened;
+  },
+  cancel: (job) => Promise.resolve(void cancels.add(job)),
+  models: () => Promise.resolve(shelf.models()),
+  record: (id) => {
+    const found = shelf.models().find((model) => model.id === id);
+    if (!found) return Promise.reject(new LabError('no-such-model', 'That model is not on the shelf.', 'Drop it again.'));
+    return Promise.resolve({
+      id,
+      name: found.name,
+      type: 'gpt2',
+      config: {},
+      stored: found.stored,
+      files: [],
+      tensors: [],
+      tokenizer: {},
+      tokenizerConfig: {},
+      generationConfig: {},
+      addedAt: 0,
+      info: found,
+    });
+  },
+  remove: (id) => {
+    vectors.delete(id);
+    return Promise.resolve(shelf.keep(shelf.models().filter((model) => model.id !== id)));
+  },
+  vocabulary: () => Promise.resolve({ pieces: PIECES, special: [BOS, EOS], bos: BOS, eos: [EOS], prependBos: true }),
+  tokenize: (_model, text, bos = true) => {
+    const ids = encode(text, bos);
+    return Promise.resolve({ ids, pieces: ids.map((id) => PIECES[id] ?? '') });
+  },
+  decode: (_model, ids) => Promise.resolve(decode(ids)),
+  vectors: () => Promise.resolve([...vectors.values()].map((kept) => kept.info)),
+  vector: (id) => {
+    const kept = vectors.get(id);
+    return kept
+      ? Promise.resolve(kept)
+      : Promise.reject(new LabError('no-such-vector', 'That vector is not on the shelf.', 'Make it again.'));
+  },
+  keepVector: (made, data) => {
+    const kept = { ...made, id: `v${vectors.size + 1}-${Math.round(norm(data) * 1000)}` };
+    vectors.set(kept.id, { info: kept, data });
+    return Promise.resolve(kept);
+  },
+};
+const norm = (data: Float32Array) => Math.sqrt(data.reduce((sum, x) => sum + x * x, 0));
+
+interface Stream {
+  request: EngineGenerate;
+  dials: { value?: number; strength: number; enabled: boolean }[];
+  steered: number[];
+  baseline: number[];
+  left: number;
+  stopped: boolean;
+  reread: boolean;
+}
+const streams = new Map<string, Stream>();
+let told: ((event: EngineEvent) => void) | undefined;
+let lostOnce = false;
+
+function push(stream: Stream): Float32Array | undefined {
+  const sum = new Float32Array(WIDTH);
+  stream.request.edits.forEach((edit, i) => {
+    const dial = stream.dials[i];
+    if (edit.kind !== 'add' || !dial?.enabled) return;
+    const scale = (dial.value ?? 0) * dial.strength;
+    for (let k = 0; k < WIDTH; k++) sum[k] = (sum[k] ?? 0) + scale * (edit.vector[k] ?? 0);
+  });
+  return sum;
+}
+const pick = (choices: EngineChoice['top'], request: EngineGenerate, step: number): EngineChoice => {
+  const at = sample(choices.slice(0, request.topK || 40), request.temperature, request.seed, step);
+  const { id, probability } = choices[at] ?? { id: 0, probability: 0 };
+  return { id, probability, top: choices.slice(0, 8) };
+};
+const stepDelay = () => (query() === 'slow' ? 400 : 30);
+
+const plan = (edits: number): Planned[] => [
+  { kernel: 'embed', hook: 'hook_embed', workgroups: [1], bytes: 512 },
+  ...Array.from({ length: LAYERS }, (_, l) =>
+    ['norm-qkv', 'attention-decode', 'proj-residual', 'norm-mlp', 'mlp-residual'].map((kernel) => ({
+      kernel,
+      hook: `blocks.${l}.hook_resid_post`,
+      workgroups: [8],
+      bytes: 4096,
+    })),
+  ).flat(),
+  ...Array.from({ length: edits }, () => ({ kernel: 'edit', workgroups: [1], bytes: 64 })),
+  ...['norm', 'unembed', 'sample'].map((kernel) => ({ kernel, workgroups: [16], bytes: 8192 })),
+];
+
+export const fakeEngine: EngineApi = {
+  async start(_options, events) {
+    told = events;
+    await wait(120);
+    if (query() === 'no-gpu') throw new LabError('webgpu-missing', 'This browser offers no WebGPU.', 'Use a browser that has it.');
+    return fakeEngine.device();
+  },
+  device: () =>
+    Promise.resolve({
+      adapter: 'toy adapter',
+      features: [],
+      limits: { maxBufferSize: 4294967296 },
+      bytesInUse: 4.1e7,
+      bytesHigh: 5.2e7,
+      variants: { matvec: 'rows-4' },
+      counters: { dispatches: 0, copies: 0, submits: 0, pipelines: 0, bytesWritten: 0, bytesRead: 0, buffers: 0 },
+    }),
+  async use(record, _options, _special, _job, progress) {
+    for (let i = 1; i <= 8; i++) {
+      progress?.({ stage: 'Loading to the GPU', done: i * 7.6e5, of: 6.1e6 });
+      await wait(40);
+    }
+    return record.info;
+  },
+  unload: () => Promise.resolve(),
+  hooks: () =>
+    Promise.resolve([
+      { name: 'hook_embed', shape: ['pos', 'd_model'] },
+      ...Array.from({ length: LAYERS }, (_, l) =>
+        ['hook_resid_pre', 'attn.hook_z', 'hook_attn_out', 'hook_resid_mid', 'hook_mlp_out', 'hook_resid_post'].map((name) => ({
+          name: `blocks.${l}.${name}`,
+          shape: ['pos', 'd_model'],
+        })),
+      ).flat(),
+    ]),
+  batch: (requests) =>
+    Promise.resolve(
+      requests.map(({ ids, taps, logits }) => ({
+        ids,
+        milliseconds: 3,
+        taps: Object.fromEntries(
+          taps.map((hook) => {
+            const data = new Float32Array(ids.length * WIDTH);
+            ids.forEach((id, p) => direction(id).forEach((x, i) => (data[p * WIDTH + i] = x * (3 + hook.length / 9) + 0.6)));
+            return [hook, { shape: [ids.length, WIDTH], data }];
+          }),
+        ),
+        ...(typeof logits === 'object'
+          ? {
+              top: {
+                ids: ids.map((id) =>
+                  distribution(id, undefined)
+                    .slice(0, logits.top)
+                    .map((c) => c.id),
+                ),
+                probabilities: ids.map((id) =>
+                  distribution(id, undefined)
+                    .slice(0, logits.top)
+                    .map((c) => c.probability),
+                ),
+              },
+            }
+          : {}),
+      })),
+    ),
+  explainRun: (request) => Promise.resolve(plan(request.edits.length)),
+  explainGenerate: (request) => Promise.resolve(plan(request.edits.length)),
+  async lens({ ids, top, edits, track }) {
+    await wait(60);
+    const layers = Array.from({ length: LAYERS }, (_, l) => `blocks.${l}.hook_resid_post`);
+    const shove = edits.length
+      ? push({
+          request: { edits } as EngineGenerate,
+          dials: edits.map((e) => ({ value: e.kind === 'add' ? e.scale : 0, strength: e.strength, enabled: e.enabled })),
+          steered: [],
+          baseline: [],
+          left: 0,
+          stopped: false,
+          reread: false,
+        })
+      : undefined;
+    const grid = layers.map((_, l) => ids.map((id) => distribution(id, shove, l + 1)));
+    const all = grid.map((row) => row.map((cell) => cell.slice(0, top)));
+    return {
+      layers,
+      ids: all.map((row) => row.map((cell) => cell.map((c) => c.id))),
+      probabilities: all.map((row) => row.map((cell) => cell.map((c) => c.probability))),
+      entropy: grid.map((row) => row.map((cell) => -cell.reduce((s, c) => s + c.probability * Math.log(c.probability), 0))),
+      klToFinal: grid.map((row, l) => row.map((_, p) => (LAYERS - 1 - l) * 0.9 + (l < LAYERS - 1 ? hash(l, p) : 0))),
+      ...(track === undefined
+        ? {}
+        : {
+            rank: grid.map((row) => row.map((cell) => cell.findIndex((c) => c.id === track))),
+            probability: grid.map((row) => row.map((cell) => cell.find((c) => c.id === track)?.probability ?? 0)),
+          }),
+    };
+  },
+  loss: ({ ids }) =>
+    Promise.resolve(
+      Float32Array.from(
+        ids.slice(1),
+        (id, i) => -Math.log(distribution(ids[i] ?? 0, undefined).find((c) => c.id === id)?.probability ?? 1e-6),
+      ),
+    ),
+  unembedding: (token) => Promise.resolve(direction(token)),
+  open: (request) => {
+    const id = crypto.randomUUID();
+    const dials = request.edits.map((edit) => ({
+      strength: edit.strength,
+      enabled: edit.enabled,
+      ...(edit.kind === 'add'
+        ? { value: edit.scale }
+        : edit.kind === 'project'
+          ? { value: edit.keep }
+          : edit.kind === 'cap'
+            ? { value: edit.cap }
+            : {}),
+    }));
+    streams.set(id, { request, dials, steered: [], baseline: [], left: request.tokens, stopped: false, reread: false });
+    return Promise.resolve(id);
+  },
+  async next(id): Promise<EngineStep | { ended: Ending }> {
+    await wait(stepDelay());
+    const stream = streams.get(id);
+    if (!stream) throw new LabError('no-such-generation', 'That generation is closed.', 'Start another.');
+    if (query() === 'lose' && !lostOnce && stream.steered.length >= 12) {
+      lostOnce = true;
+      told?.({ kind: 'lost', reason: 'The GPU process ended.' });
+      setTimeout(() => told?.({ kind: 'restored' }), 1500);
+      throw new LabError('device-lost', 'The GPU was lost while generating.', 'The text is kept; press Continue when it is back.');
+    }
+    if (stream.stopped) return { ended: 'cancelled' };
+    if (stream.left-- <= 0) return { ended: 'length' };
+    const { request } = stream;
+    const position = request.ids.length + stream.steered.length;
+    const last = (row: number[]) => row.at(-1) ?? request.ids.at(-1) ?? 0;
+    const steered = pick(distribution(last(stream.steered), push(stream)), request, position);
+    const baseline = request.baseline ? pick(distribution(last(stream.baseline), undefined), request, position) : undefined;
+    stream.steered.push(steered.id);
+    if (baseline) stream.baseline.push(baseline.id);
+    const reread = stream.reread;
+    stream.reread = false;
+    return {
+      position,
+      steered,
+      ...(baseline ? { baseline } : {}),
+      ...(request.shadow ? { kl: hash(position, 5) * 1.4 } : {}),
+      dials: stream.dials.map(({ value, strength, enabled }) => ({
+        ...(value === undefined ? {} : { value }),
+        strength: enabled ? strength : 0,
+      })),
+      ...(reread ? { reread: true as const } : {}),
+    };
+  },
+  dial(id, edit, change) {
+    const dial = streams.get(id)?.dials[edit];
+    if (dial) Object.assign(dial, change);
+  },
+  reread: async (id) => {
+    await wait(120);
+    const stream = streams.get(id);
+    if (stream) stream.reread = true;
+  },
+  rewind(id, position, tokens) {
+    const stream = streams.get(id);
+    if (!stream) return Promise.reject(new LabError('no-such-generation', 'That generation is closed.', 'Start another.'));
+    const kept = position - stream.request.ids.length;
+    stream.steered.length = Math.min(kept, stream.steered.length);
+    stream.baseline.length = Math.min(kept, stream.baseline.length);
+    Object.assign(stream, { left: tokens, stopped: false });
+    return Promise.resolve();
+  },
+  stop(id) {
+    const stream = streams.get(id);
+    if (stream) stream.stopped = true;
+    return Promise.resolve();
+  },
+  close: (id) => Promise.resolve(void streams.delete(id)),
+  cancel: (job) => Promise.resolve(void cancels.add(job)),
+};
