@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Files } from '../../../workers/files';
-import { copyHashed, Meter, PIECE } from '../../../workers/library/copy';
+import { PIECE } from '../../../workers/formats/read';
+import { copyHashed, Meter } from '../../../workers/library/copy';
 import { openTensors } from '../../../workers/library/tensors';
 import type { Progress } from '../../../workers/contract';
 import { refusal } from '../refusal';
@@ -41,6 +42,13 @@ describe('the shelf', () => {
       'd',
     );
     expect(other.models[0]?.id).not.toBe(first.models[0]?.id);
+  });
+  it('keeps one copy where the same content comes twice at once', async () => {
+    const { library, bytes } = shelf();
+    const api = new Files(library);
+    const both = await Promise.all([api.open(gpt2Folder('one'), 'a'), api.open(gpt2Folder('two'), 'b')]);
+    expect(both[0]?.models).toEqual(both[1]?.models);
+    expect(bytes.files.size).toBe(1);
   });
   it('takes a model in again whose bytes were lost', async () => {
     const { library, bytes } = shelf();
@@ -106,6 +114,21 @@ describe('an import that does not end well leaves nothing behind:', () => {
     expect([await api.models(), bytes.files.size]).toEqual([[], 0]);
     expect((await api.open(gpt2Folder(), 'job')).models).toHaveLength(1);
   });
+  it('cancelled at its second model: the first goes too', async () => {
+    const { library, bytes } = shelf();
+    const api = new Files(library);
+    await api.open(gpt2Folder('before'), 'first');
+    const ones = safetensors(gpt2Tensors().map((tensor) => f32(tensor.name, tensor.shape, () => 1)));
+    const drop = [...gpt2Folder('known'), ...gpt2Folder('new', { weights: ones }), ...gpt2Folder('z', { weights: safetensors(large()) })];
+    const error = await refusal(() =>
+      api.open(drop, 'job', ({ done }) => {
+        if (done > PIECE) void api.cancel('job');
+      }),
+    );
+    expect(error.code).toBe('cancelled');
+    expect((await api.models()).map((model) => model.name)).toEqual(['before']);
+    expect(bytes.files.size).toBe(1);
+  });
   it('with a disk that says at once that it is full', async () => {
     const { library, bytes } = shelf({ quota: 1000 });
     const error = await refusal(() => new Files(library).open(gpt2Folder(), 'job'));
@@ -118,7 +141,7 @@ describe('an import that does not end well leaves nothing behind:', () => {
     const api = new Files(library);
     const error = await refusal(() => api.open(gpt2Folder('tiny', { weights: safetensors(large()) }), 'job'));
     expect(error.code).toBe('storage-full');
-    expect(error.message).toContain('21 MB are needed');
+    expect(error.message).toContain('21 MB are needed, 8.4 MB are free');
     expect([await api.models(), bytes.files.size]).toEqual([[], 0]);
   });
   it('with a file that changes while it is read', async () => {
