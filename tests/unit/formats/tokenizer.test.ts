@@ -78,7 +78,9 @@ describe('a tokeniser', () => {
       pair: [],
       special_tokens: { '<s>': { id: '<s>', ids: [0], tokens: ['<s>'] } },
     };
-    expect(new ModelTokenizer(source({ tokenizer: { ...TOKENIZER, post_processor: post } })).encode('ab').ids).toEqual([0, 4]);
+    const tokenizer = new ModelTokenizer(source({ tokenizer: { ...TOKENIZER, post_processor: post } }));
+    expect(tokenizer.encode('ab').ids).toEqual([0, 4]);
+    expect(tokenizer.encode('ab', false).ids).toEqual([4]);
   });
   it('follows the family’s rule', () => {
     const tokenizer = new ModelTokenizer(source({ prependBos: false }));
