@@ -46,13 +46,20 @@ export class Files implements FilesApi {
     const bytes = checked.flatMap((each) => each.files).reduce((sum, file) => sum + file.size, 0);
     await this.library.makeRoom(bytes);
     const meter = copyMeter(bytes, progress);
-    const models: ModelInfo[] = [];
-    for (const each of checked) {
-      throwIfAborted(signal);
-      const record = await this.library.keep(each.draft, each.files, meter, signal);
-      if (!models.some((model) => model.id === record.id)) models.push(record.info);
+    const models = new Map<string, ModelInfo>();
+    const fresh: string[] = [];
+    try {
+      for (const each of checked) {
+        throwIfAborted(signal);
+        const kept = await this.library.keep(each.draft, each.files, meter, signal);
+        models.set(kept.record.id, kept.record.info);
+        if (kept.fresh) fresh.push(kept.record.id);
+      }
+    } catch (thrown) {
+      for (const id of fresh) await this.library.remove(id).catch(() => undefined);
+      throw thrown;
     }
-    return { models, dictionaries: [], vectors: [], texts: [], ignored };
+    return { models: [...models.values()], dictionaries: [], vectors: [], texts: [], ignored };
   }
 
   cancel(job: string): Promise<void> {

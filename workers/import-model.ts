@@ -9,13 +9,13 @@ import { LabError } from './errors';
 import type { FolderTensor, ModelFolder } from './formats/huggingface';
 import type { JsonObject } from './formats/json';
 import { collect, listed, throwAll } from './formats/reasons';
+import { sameBytes } from './formats/same-bytes';
 import { elements } from './formats/safetensors';
 import { ModelTokenizer } from './formats/tokenizer';
 import type { Draft } from './library/library';
 import { familyOf } from './model/families';
 import type { Family, TensorRule } from './model/family';
 import type { ModelSpec } from './model/spec';
-import { sameBytes } from './same-bytes';
 
 const HEAD = 'lm_head.weight';
 const OTHER = 'config.json and the weights are of different models, or one was edited. Drop a checkpoint as it was published.';

@@ -1,6 +1,9 @@
 /** Reading a dropped file. A file can change, move or vanish after the drop; the browser then refuses to read it. */
 import { LabError } from '../errors';
 
+/** What is read at once of a large file. */
+export const PIECE = 8 * 1024 * 1024;
+
 /** Bytes [from, to) of a file. Fewer bytes than asked for are an error, never padding. */
 export async function readPiece(file: Blob, from: number, to: number, name: string): Promise<Uint8Array<ArrayBuffer>> {
   let bytes: Uint8Array<ArrayBuffer>;

@@ -9,6 +9,9 @@ function flatten(reasons: readonly LabError[]): LabError[] {
   return reasons.flatMap((reason) => (reason.causes.length > 0 ? flatten(reason.causes) : [reason]));
 }
 
+/** Reasons that a message lists; `causes` has them all. */
+const MOST = 20;
+
 /** One error for all: the reason itself where there is one, else its `causes` are all and its message lists them. */
 export function together(reasons: readonly LabError[]): LabError {
   const causes = flatten(reasons);
@@ -17,10 +20,11 @@ export function together(reasons: readonly LabError[]): LabError {
   if (causes.length === 1) return first;
   const codes = new Set(causes.map((cause) => cause.code));
   const hints = new Set(causes.map((cause) => cause.hint));
-  const lines = causes.map((cause) => `• ${cause.message}`).join('\n');
+  const lines = causes.slice(0, MOST).map((cause) => `• ${cause.message}`);
+  if (causes.length > MOST) lines.push(`• and ${causes.length - MOST} more`);
   return new LabError(
     codes.size === 1 ? first.code : 'open-failed',
-    `${causes.length} things are wrong:\n${lines}`,
+    `${causes.length} things are wrong:\n${lines.join('\n')}`,
     [...hints].join(' '),
     causes,
   );

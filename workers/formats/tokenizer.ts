@@ -122,18 +122,34 @@ function checkIds({ tokenizer, vocab: size }: TokenizerSource, added: readonly A
     );
 }
 
+const MODELS = ['BPE', 'Unigram', 'WordPiece', 'WordLevel'];
+
+/** The model's kind; older files leave it to be told by what the model holds. */
+function kindOf(model: JsonObject): string {
+  if (typeof model['type'] === 'string') return model['type'];
+  if (Array.isArray(model['vocab'])) return 'Unigram';
+  return 'merges' in model ? 'BPE' : 'continuing_subword_prefix' in model ? 'WordPiece' : 'WordLevel';
+}
+
 function build({ tokenizer, tokenizerConfig }: TokenizerSource): Tokenizer {
-  // Older files leave out the parts they do not use; the library wants them named.
+  const model = isObject(tokenizer['model']) ? tokenizer['model'] : {};
+  const type = kindOf(model);
+  // The library reads any other kind as a list of words: wrong, and silent.
+  if (!MODELS.includes(type))
+    throw new LabError('tokenizer-garbage', `tokenizer.json is of a kind that Loupe does not know (“${type}”).`, HINT);
   const whole = {
     normalizer: null,
     pre_tokenizer: null,
     post_processor: null,
     decoder: null,
     ...tokenizer,
+    model: { ...model, type },
     added_tokens: addedTokens(tokenizer, true),
   };
+  // For lists of words the library looks for unk_token beside the model rather than in it.
+  const config = type === 'WordLevel' ? { ...tokenizerConfig, unk_token: model['unk_token'] } : tokenizerConfig;
   try {
-    return new Tokenizer(whole, tokenizerConfig);
+    return new Tokenizer(whole, config);
   } catch (thrown) {
     throw new LabError(
       'tokenizer-garbage',

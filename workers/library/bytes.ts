@@ -19,7 +19,7 @@ export interface ByteStore {
 }
 
 export function storageFull(needed?: number, free?: number): LabError {
-  const figures = needed !== undefined && free !== undefined ? `: ${megabytes(needed)} are needed, ${megabytes(free)} are free` : '';
+  const figures = needed !== undefined && free !== undefined ? `: ${size(needed)} are needed, ${size(free)} are free` : '';
   return new LabError(
     'storage-full',
     `The browser's storage is full${figures}.`,
@@ -27,7 +27,7 @@ export function storageFull(needed?: number, free?: number): LabError {
   );
 }
 
-const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+const size = (bytes: number): string => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`);
 
 /** Raw storage errors, in a person's words. */
 export function storageError(thrown: unknown): LabError {

@@ -2,10 +2,9 @@
 import { createSHA256 } from 'hash-wasm';
 import type { OnProgress } from '../contract';
 import { throwIfAborted } from '../errors';
-import { readPiece } from '../formats/read';
+import { PIECE, readPiece } from '../formats/read';
 import type { ByteWriter } from './bytes';
 
-export const PIECE = 8 * 1024 * 1024;
 const REPORT_EVERY_MS = 100;
 
 /** Bytes done of bytes to do over a whole import, told at most ten times a second, with the time left at the rate so far. */
@@ -19,6 +18,10 @@ export class Meter {
     readonly progress: OnProgress | undefined,
     readonly now: () => number = () => performance.now(),
   ) {}
+
+  get done(): number {
+    return this.#done;
+  }
 
   add(bytes: number): void {
     const now = this.now();

@@ -32,6 +32,7 @@ export class Library {
   readonly #memory = new MemoryRecords();
   readonly #bytes: ByteStore | undefined;
   readonly #kept: RecordStore;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(readonly parts: LibraryParts) {
     // Tensors without records, or records without tensors, would be half a shelf.
@@ -62,19 +63,18 @@ export class Library {
     if (quota > 0 && needed > quota - usage) throw storageFull(needed, Math.max(0, quota - usage));
   }
 
-  /** Copies a model's files and puts it on the shelf. A model that is there already is returned as it is. */
-  async keep(draft: Draft, files: readonly File[], meter: Meter, signal?: AbortSignal): Promise<ModelRecord> {
+  /** Copies a model's files and puts it on the shelf. A model that is there already is returned as it is, not `fresh`. */
+  async keep(draft: Draft, files: readonly File[], meter: Meter, signal?: AbortSignal): Promise<{ record: ModelRecord; fresh: boolean }> {
+    const before = meter.done;
     const folder = `model-${crypto.randomUUID()}`;
     const release = await this.parts.locks.take(folder, 'exclusive');
-    let committed = false;
+    let fresh = false;
     try {
       const stored: StoredFile[] = [];
       for (const [i, file] of files.entries()) stored.push(await this.#store(folder, i, file, meter, signal));
       const texts = [draft.config, draft.tokenizer, draft.tokenizerConfig, draft.generationConfig].map((each) => JSON.stringify(each));
       const id = `model-${(await hashParts([...stored.map((file) => file.sha256), ...texts])).slice(0, 24)}`;
       throwIfAborted(signal);
-      const there = await this.#intact(id);
-      if (there) return there;
       const record: ModelRecord = {
         ...draft,
         id,
@@ -83,21 +83,34 @@ export class Library {
         files: stored,
         addedAt: Date.now(),
       };
-      await (this.#bytes ? this.#kept : this.#memory).put('models', record);
-      committed = true;
-      return record;
+      const there = await this.#commit(record);
+      fresh = there === record;
+      return { record: there, fresh };
     } catch (thrown) {
       if (!(thrown instanceof LabError) || thrown.code !== 'storage-full') throw thrown;
       await this.#bytes?.removeFolder(folder).catch(() => undefined);
       const { usage, quota } = await this.parts.estimate();
       throw storageFull(
         files.reduce((sum, file) => sum + file.size, 0),
-        Math.max(0, quota - usage),
+        // What was taken before the disk filled up is a better guide than an estimate that let it come to this.
+        Math.max(0, Math.min(quota - usage, meter.done - before)),
       );
     } finally {
-      if (!committed) await this.#bytes?.removeFolder(folder).catch(() => undefined);
+      if (!fresh) await this.#bytes?.removeFolder(folder).catch(() => undefined);
       release?.();
     }
+  }
+
+  /** Writes a record unless the model is there already, and returns the one that counts. One at a time, or twins would both be new. */
+  #commit(record: ModelRecord): Promise<ModelRecord> {
+    const commit = this.#last.then(async () => {
+      const there = await this.#intact(record.id);
+      if (there) return there;
+      await (record.stored === 'opfs' ? this.#kept : this.#memory).put('models', record);
+      return record;
+    });
+    this.#last = commit.catch(() => undefined);
+    return commit;
   }
 
   async #store(folder: string, index: number, file: File, meter: Meter, signal?: AbortSignal): Promise<StoredFile> {

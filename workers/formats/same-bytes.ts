@@ -1,7 +1,6 @@
 /** Are two stretches of dropped files the same, byte for byte? Read in pieces; the first difference ends it. */
-import { throwIfAborted } from './errors';
-import { readPiece } from './formats/read';
-import { PIECE } from './library/copy';
+import { throwIfAborted } from '../errors';
+import { PIECE, readPiece } from './read';
 
 interface Stretch {
   file: File;
