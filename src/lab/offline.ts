@@ -1,2 +1,51 @@
-/** Resolves when everything the page needs is kept for use without a network. */
-export const offlineReady: Promise<boolean> = Promise.resolve(false);
+/**
+ * "Offline ready": said only when the service worker has looked and found every file of the build in its cache. Registered in production
+ * builds and secure contexts; its scope is the page's own folder, so that several copies can live on one host.
+ */
+import type { OfflineAnswer, OfflineQuestion } from '../../workers/precache';
+
+/** Asks the worker, which fetches what is missing before it answers. */
+function ask(worker: ServiceWorker): Promise<boolean> {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = ({ data }: MessageEvent<OfflineAnswer>) => {
+      port1.close();
+      resolve(data.ready);
+    };
+    const question: OfflineQuestion = { type: 'offline-ready?' };
+    worker.postMessage(question, [port2]);
+  });
+}
+
+async function keep(): Promise<boolean> {
+  if (!import.meta.env.PROD || !isSecureContext || !('serviceWorker' in navigator)) return false;
+  try {
+    // A reload with the network unplugged cannot register, but finds the worker that is already there.
+    await navigator.serviceWorker
+      .register(new URL('sw.js', document.baseURI), { scope: './', updateViaCache: 'none' })
+      .catch(() => undefined);
+    const registration = await navigator.serviceWorker.getRegistration();
+    const worker = registration?.active ?? registration?.waiting ?? registration?.installing;
+    if (!worker) return false;
+    if (worker.state !== 'activated') await settled(worker);
+    return worker.state === 'activated' && (await ask(worker));
+  } catch {
+    return false;
+  }
+}
+
+/** Resolves when the worker is activated, or given up. */
+function settled(worker: ServiceWorker): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (worker.state !== 'activated' && worker.state !== 'redundant') return;
+      worker.removeEventListener('statechange', look);
+      resolve();
+    };
+    worker.addEventListener('statechange', look);
+    look();
+  });
+}
+
+/** True when everything the page needs is kept for use without a network; false where that cannot be, or did not succeed. */
+export const offlineReady: Promise<boolean> = keep();

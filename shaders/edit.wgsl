@@ -1,0 +1,16 @@
+// The edits of one hook, in place, in list order (lib/edit-head.wgsl has the equations).
+// Shapes: x [rows, units, width] with strides. Grid: one workgroup a row.
+#include row.wgsl
+struct Params { first: u32, count: u32, row0: u32, rowStride: u32, stride: u32, width: u32, causal: u32, offset: u32 }
+@group(0) @binding(0) var<storage, read_write> x: array<f32>;
+@group(0) @binding(1) var<storage, read> rows: array<Row>;
+@group(0) @binding(2) var<storage, read> edits: array<u32>;
+@group(0) @binding(3) var<uniform> p: Params;
+#include edit-head.wgsl
+#include edit-row.wgsl BUF=x
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let r = wg.x;
+  edit_x(r, lid, p.first, p.count, p.offset + r * p.rowStride, p.stride, p.width, select(p.width, rows[r].pos + 1u, p.causal == 1u));
+}

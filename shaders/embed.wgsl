@@ -1,0 +1,39 @@
+// resid[r] = W_E[token] + W_pos[pos]: the residual stream before block 0.
+// MODE 0: the sum; 1: W_E alone (hook_embed); 2: W_pos alone (hook_pos_embed).
+// The table may lie in up to 4 buffers (a matrix larger than the binding limit is split by rows), `pieceRows` in each.
+// Grid: x = ⌈rows·D4/64⌉.
+#include row.wgsl
+#include weights-$DTYPE.wgsl
+override D4: u32;
+struct Params { rows: u32, pieceRows: u32, vocab: u32, context: u32 }
+@group(0) @binding(0) var<storage, read> rows: array<Row>;
+@group(0) @binding(1) var<storage, read_write> y: array<vec4f>;
+#for i $PIECES
+@group(0) @binding($i + 2) var<storage, read> e$i: array<W4>;
+#end
+#if POS
+@group(0) @binding($POSAT) var<storage, read> pos: array<vec4f>;
+#end
+@group(0) @binding($PARAMSAT) var<uniform> p: Params;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let r = id.x / D4;
+  let i = id.x % D4;
+  if (r >= p.rows) { return; }
+  var v = vec4f(0);
+#if PIECES
+  let token = min(rows[r].token, p.vocab - 1u);
+  let at = (token % p.pieceRows) * D4 + i;
+  switch (i32(token / p.pieceRows)) {
+    #for i $PIECES
+    case $i: { v = w4(e$i[at]); }
+    #end
+    default: {}
+  }
+#end
+#if POS
+  v += pos[min(rows[r].pos, p.context - 1u) * D4 + i];
+#end
+  y[id.x] = v;
+}

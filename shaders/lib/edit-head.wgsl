@@ -1,0 +1,37 @@
+// Edits: x + strength·(f(x) − x), each a record in one buffer of words that also holds its numbers, its positions and its dial.
+//   add      f(x) = x + value·v
+//   project  f(x) = x − (1 − value)(x·v̂)v̂
+//   cap      f(x) = x − max(0, x·v̂ − value)v̂
+//   replace  f(x) = the source's row
+// A row is edited where the record's sequence is its own, its position's bit is set, and, with skipSpecial, its token is
+// no special one. The dial (value, strength) is read at every run, so that a slider is one 16-byte write.
+struct Edit {
+  kind: u32, seq: u32, vector: u32, vectorWidth: u32,
+  unit0: u32, units: u32, joined: u32, positions: u32,
+  skipSpecial: u32, map: u32, sourceWidth: u32, dial: u32,
+}
+const EDIT_WORDS = 12u;
+fn readEdit(at: u32) -> Edit {
+  return Edit(
+    edits[at], edits[at + 1u], edits[at + 2u], edits[at + 3u], edits[at + 4u], edits[at + 5u],
+    edits[at + 6u], edits[at + 7u], edits[at + 8u], edits[at + 9u], edits[at + 10u], edits[at + 11u]);
+}
+fn number(at: u32) -> f32 { return bitcast<f32>(edits[at]); }
+fn bit(at: u32, i: u32) -> bool { return ((edits[at + (i >> 5u)] >> (i & 31u)) & 1u) == 1u; }
+// Word 0 of the buffer says where the bits of the special tokens start.
+fn applies(e: Edit, r: u32) -> bool {
+  let row = rows[r];
+  if (e.seq != row.seq || !bit(e.positions, row.pos)) { return false; }
+  return e.skipSpecial == 0u || !bit(edits[0], row.token);
+}
+var<workgroup> editPart: array<f32, 64>;
+fn editTotal(v: f32, lid: u32) -> f32 {
+  workgroupBarrier();
+  editPart[lid] = v;
+  for (var h = 32u; h > 0u; h >>= 1u) {
+    workgroupBarrier();
+    if (lid < h) { editPart[lid] += editPart[lid + h]; }
+  }
+  workgroupBarrier();
+  return editPart[0];
+}

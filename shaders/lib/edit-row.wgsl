@@ -1,0 +1,48 @@
+// The edits of one hook over one row of $BUF: units (heads) of `width` numbers, `stride` apart, from word `base`.
+// `visible`: numbers of a unit that exist (keys up to the query, for scores and patterns). A workgroup of 64 calls it together.
+fn edit_$BUF(r: u32, lid: u32, first: u32, count: u32, base: u32, stride: u32, width: u32, visible: u32) {
+  for (var n = 0u; n < count; n++) {
+    let e = readEdit(first + n * EDIT_WORDS);
+    if (!applies(e, r)) { continue; }
+    let value = number(e.dial);
+    let strength = number(e.dial + 1u);
+    let groups = select(e.units, 1u, e.joined == 1u);
+    let span = select(width, e.units * width, e.joined == 1u);
+    for (var g = 0u; g < groups; g++) {
+      storageBarrier();
+      workgroupBarrier();
+      let u0 = e.unit0 + g;
+      if (e.kind == 3u) {
+        let sourceRow = edits[e.map + rows[r].pos];
+        if (sourceRow == 0xffffffffu) { continue; }
+        for (var i = lid; i < span; i += 64u) {
+          let off = i % width;
+          // A source of width 0 is zero everywhere.
+          if (off >= visible || (e.sourceWidth > 0u && off >= e.sourceWidth)) { continue; }
+          let at = base + (u0 + i / width) * stride + off;
+          var source = 0.0;
+          if (e.sourceWidth > 0u) { source = number(e.vector + sourceRow * e.vectorWidth + (g + i / width) * e.sourceWidth + off); }
+          let old = $BUF[at];
+          $BUF[at] = select(old + strength * (source - old), source, strength == 1.0);
+        }
+        continue;
+      }
+      let many = min(span, e.vectorWidth);
+      var along = 0.0;
+      if (e.kind != 0u) {
+        for (var i = lid; i < many; i += 64u) {
+          if (i % width < visible) { along += $BUF[base + (u0 + i / width) * stride + i % width] * number(e.vector + i); }
+        }
+        along = editTotal(along, lid);
+      }
+      var c = strength * value;
+      if (e.kind == 1u) { c = -strength * (1.0 - value) * along; }
+      if (e.kind == 2u) { c = -strength * max(0.0, along - value); }
+      for (var i = lid; i < many; i += 64u) {
+        if (i % width < visible) { $BUF[base + (u0 + i / width) * stride + i % width] += c * number(e.vector + i); }
+      }
+    }
+  }
+  storageBarrier();
+  workgroupBarrier();
+}

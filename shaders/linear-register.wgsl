@@ -1,0 +1,81 @@
+// y[r, n] = epilogue( Σ_k norm(x)[r, k] · W[n, k] + b[n] )
+// Strategy: no barriers and no shared memory. A thread keeps R rows × C outputs in registers and walks k in vec4.
+//   The order of additions does not depend on R, so a row gives the same bits alone and in a batch.
+// Shapes: x [rows, 4·K4], W [count, 4·K4], y by EPI (lib/emit.wgsl). Columns past the true width are 0 in W and x.
+// NORM layer | rms: x is normalised on the way in (gain and bias from vecs), statistics recomputed by each thread.
+// Grid: x = ⌈⌈count/C⌉ / 64⌉, y = ⌈rows/R⌉.
+// Source: register blocking as measured on SwiftShader (13 ms against 252 ms for a 16×16 shared tile at 16×768×3072).
+#include linear-head.wgsl
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let c0 = id.x * $C;
+  if (c0 >= p.count) { return; }
+  let r0 = id.y * $R;
+  #for r $R
+  let x$r = (p.row0 + min(r0 + $r, p.rows - 1u)) * K4;
+  #end
+  #for c $C
+  let w$c = min(c0 + $c, p.count - 1u) * K4;
+  #end
+#if NORM
+  #for r $R
+#if NORM == layer
+  var sum$r = vec4f(0);
+  for (var i = 0u; i < K4; i++) { sum$r += x[x$r + i]; }
+  let mean$r = (sum$r.x + sum$r.y + sum$r.z + sum$r.w) / f32(p.k);
+#else
+  let mean$r = 0.0;
+#end
+  var square$r = vec4f(0);
+  for (var i = 0u; i < K4; i++) {
+    let d = select(vec4f(0), x[x$r + i] - mean$r, vec4u(0, 1, 2, 3) + 4u * i < vec4u(p.k));
+    square$r += d * d;
+  }
+  let inv$r = 1.0 / sqrt((square$r.x + square$r.y + square$r.z + square$r.w) / f32(p.k) + p.eps);
+  #end
+#end
+  #for r $R
+  #for c $C
+  var a$r_$c = vec4f(0);
+  #end
+  #end
+  for (var i = 0u; i < K4; i++) {
+#if NORM
+    let gain = vecs[p.gain + i];
+#if NORM == layer
+    let shift = vecs[p.gain + K4 + i];
+#end
+#end
+    #for r $R
+#if NORM == layer
+    let v$r = (x[x$r + i] - mean$r) * inv$r * gain + shift;
+#else
+#if NORM == rms
+    let v$r = x[x$r + i] * inv$r * gain;
+#else
+    let v$r = x[x$r + i];
+#end
+#end
+    #end
+    #for c $C
+    {
+      let m = w4(w[w$c + i]);
+      #for r $R
+      a$r_$c += m * v$r;
+      #end
+    }
+    #end
+  }
+  #for r $R
+  if (r0 + $r < p.rows) {
+    #for c,d $C
+    if (c0 + $c < p.count) {
+      let a = a$r_$c;
+      let b = a$r_$d;
+      emit(r0 + $r, p.n0 + c0 + $c, a.x + a.y + a.z + a.w, b.x + b.y + b.z + b.w);
+    }
+    #end
+  }
+  #end
+}

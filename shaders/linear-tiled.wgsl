@@ -1,0 +1,46 @@
+// y[r, n] = epilogue( Σ_k x[r, k] · W[n, k] + b[n] ), many rows (reading a prompt, a batch).
+// Strategy: 64×64 outputs a workgroup of 16×16 threads, 4×4 in registers each; 16 columns of k staged in shared memory as
+//   f32 (f16 staging overflows on activation outliers), 8 KiB in all, inside the smallest limits.
+// Shapes: as linear-register.wgsl; no NORM (the norm runs before). Grid: x = ⌈count/64⌉, y = ⌈rows/64⌉.
+#include linear-head.wgsl
+var<workgroup> xs: array<vec4f, 256>; // [64 rows][4 vec4 of k]
+var<workgroup> ws: array<vec4f, 256>; // [64 outputs][4 vec4 of k]
+
+@compute @workgroup_size(16, 16)
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let loadRow = lid >> 2u;
+  let loadK = lid & 3u;
+  let xr = (p.row0 + min(wg.y * 64u + loadRow, p.rows - 1u)) * K4;
+  let wr = min(wg.x * 64u + loadRow, p.count - 1u) * K4;
+  #for r 4
+  var a$r = vec4f(0);
+  #end
+  for (var k0 = 0u; k0 < K4; k0 += 4u) {
+    let k = k0 + loadK;
+    workgroupBarrier();
+    xs[lid] = select(vec4f(0), x[xr + min(k, K4 - 1u)], k < K4);
+    ws[lid] = select(vec4f(0), w4(w[wr + min(k, K4 - 1u)]), k < K4);
+    workgroupBarrier();
+    for (var i = 0u; i < 4u; i++) {
+      #for c 4
+      let m$c = ws[(id.x * 4u + $c) * 4u + i];
+      #end
+      #for r 4
+      {
+        let v = xs[(id.y * 4u + $r) * 4u + i];
+        a$r += vec4f(dot(m0, v), dot(m1, v), dot(m2, v), dot(m3, v));
+      }
+      #end
+    }
+  }
+  let c0 = wg.x * 64u + id.x * 4u;
+  #for r 4
+  {
+    let r = wg.y * 64u + id.y * 4u + $r;
+    if (r < p.rows) {
+      if (c0 < p.count) { emit(r, p.n0 + c0, a$r.x, a$r.y); }
+      if (c0 + 2u < p.count) { emit(r, p.n0 + c0 + 2u, a$r.z, a$r.w); }
+    }
+  }
+  #end
+}

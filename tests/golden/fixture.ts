@@ -1,0 +1,61 @@
+/**
+ * A golden fixture as a test wants it: the model's files as if dropped, its cases, and its reference activations.
+ * In a browser the files are fetched from where this module was served; a test in Node hands in its own reader.
+ */
+import type { Tensor } from '../../workers/api';
+import type { OpenedFile } from '../../workers/contract';
+import type { Cases } from './cases';
+import { readSafetensors } from './safetensors';
+
+export const FIXTURES = ['gpt2-odd', 'gpt2-scaled', 'llama-gqa', 'llama-bf16'] as const;
+export type FixtureName = (typeof FIXTURES)[number];
+
+/** Reads a file by its path under tests/golden/fixtures. */
+export type Read = (path: string) => Promise<Uint8Array<ArrayBuffer>>;
+
+export interface Fixture {
+  cases: Cases;
+  /** The model's folder, each file under `<name>/`, as a dropped folder gives them. */
+  files: OpenedFile[];
+  config: Record<string, unknown>;
+  /** Reference tensors: `<prompt index>/<hook>`, `<prompt index>/logits`, `edit/<case>/logits`. */
+  golden: ReadonlyMap<string, Tensor>;
+}
+
+const here = import.meta.url;
+
+const fetched: Read = async (path) => {
+  const response = await fetch(new URL(`./fixtures/${path}`, here));
+  if (!response.ok) throw new Error(`${path}: ${response.status} ${response.statusText}`);
+  return new Uint8Array(await response.arrayBuffer());
+};
+
+const json = (bytes: Uint8Array): unknown => JSON.parse(new TextDecoder().decode(bytes));
+
+export async function loadFixture(name: FixtureName, read: Read = fetched): Promise<Fixture> {
+  const cases = json(await read(`${name}/cases.json`)) as Cases;
+  const files = await Promise.all(
+    cases.files.map(async (file) => ({ path: `${name}/${file}`, file: new File([await read(`${name}/${file}`)], file) })),
+  );
+  return {
+    cases,
+    files,
+    config: json(await read(`${name}/config.json`)) as Record<string, unknown>,
+    golden: readSafetensors(await read(`${name}/golden.safetensors`)),
+  };
+}
+
+/** A reference tensor by its key; a key that is not there is a mistake in the test. */
+export function golden(fixture: Fixture, key: string): Tensor {
+  const tensor = fixture.golden.get(key);
+  if (!tensor) throw new Error(`${fixture.cases.name} has no golden tensor “${key}”`);
+  return tensor;
+}
+
+/** The hooks that a prompt has a reference for, in the file's order. */
+export function goldenHooks(fixture: Fixture, prompt: number): string[] {
+  const prefix = `${prompt}/`;
+  return [...fixture.golden.keys()]
+    .filter((key) => key.startsWith(prefix) && key !== `${prefix}logits`)
+    .map((key) => key.slice(prefix.length));
+}

@@ -1,0 +1,97 @@
+/** An engine with a model in use, as the page would have it, but without workers: files opened by the real import, kept in memory. */
+import type { Sequence } from '../../workers/model/run';
+import type { EngineEdit, EngineGenerate, EngineRun, EngineStep, ModelRecord, OpenedFile, UseOptions } from '../../workers/contract';
+import { Engine } from '../../workers/engine';
+import { Files } from '../../workers/files';
+import { shaders } from '../../workers/gpu/shaders';
+import { Library } from '../../workers/library/library';
+import { noLocks } from '../../workers/library/locks';
+import { openTensors } from '../../workers/library/tensors';
+
+export interface Bench {
+  engine: Engine;
+  files: Files;
+  record: ModelRecord;
+}
+
+export const VARIANTS = [
+  'matvec:register,matmul:register,attention:serial',
+  'matvec:workgroup,matmul:tiled,attention:workgroup',
+  'matvec:subgroup,matmul:tiled,attention:workgroup',
+] as const;
+
+export async function openBench(
+  dropped: readonly OpenedFile[],
+  options: { variants?: string; limits?: 'default'; weights?: UseOptions['weights'] } = {},
+): Promise<Bench> {
+  const files = new Files(
+    new Library({ locks: noLocks, estimate: () => Promise.resolve({ usage: 0, quota: 0 }), persisted: () => Promise.resolve(false) }),
+  );
+  const opened = await files.open(dropped, 'open');
+  const record = await files.record(opened.models[0]?.id ?? '');
+  const engine = new Engine({ gpu: () => navigator.gpu as GPU | undefined, shaders, openTensors: (each) => openTensors(each, noLocks) });
+  await engine.start({ variants: options.variants ?? VARIANTS[0], ...(options.limits ? { limits: options.limits } : {}) });
+  const vocabulary = await files.vocabulary(record.id);
+  await engine.use(record, { weights: options.weights ?? 'stored' }, vocabulary.special, 'use');
+  return { engine, files, record };
+}
+
+/** A run with everything left at rest. */
+export const run = (ids: readonly number[], rest: Partial<EngineRun> = {}): EngineRun => ({
+  ids: [...ids],
+  promptLength: ids.length,
+  edits: [],
+  taps: [],
+  logits: 'all',
+  ...rest,
+});
+
+export const generate = (ids: readonly number[], rest: Partial<EngineGenerate> = {}): EngineGenerate => ({
+  ids: [...ids],
+  promptLength: ids.length,
+  edits: [],
+  baseline: false,
+  shadow: false,
+  tokens: 12,
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  seed: 0,
+  eos: [],
+  ...rest,
+});
+
+/** Every step of a generation, and why it ended. */
+export async function steps(
+  engine: Engine,
+  request: EngineGenerate,
+  each?: (step: EngineStep, id: string) => void | Promise<void>,
+): Promise<EngineStep[]> {
+  const id = await engine.open(request);
+  const all: EngineStep[] = [];
+  for (;;) {
+    const step = await engine.next(id);
+    if ('ended' in step) break;
+    all.push(step);
+    await each?.(step, id);
+  }
+  await engine.close(id);
+  return all;
+}
+
+export const add = (at: string, vector: Float32Array, rest: Partial<EngineEdit> = {}): EngineEdit =>
+  ({ at, where: 'all', skipSpecial: false, strength: 1, enabled: true, kind: 'add', vector, scale: 1, ...rest }) as EngineEdit;
+
+export const project = (at: string, vector: Float32Array, keep: number, rest: Partial<EngineEdit> = {}): EngineEdit =>
+  ({ at, where: 'all', skipSpecial: false, strength: 1, enabled: true, kind: 'project', vector, keep, ...rest }) as EngineEdit;
+
+/** A fixed vector of plausible numbers. */
+export function vector(length: number, seed = 1): Float32Array {
+  let state = seed * 2654435761;
+  return Float32Array.from({ length }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  });
+}
+
+export type { Sequence };

@@ -1,0 +1,403 @@
+/**
+ * The engine as the page's client sees it (contract.ts: EngineApi): one device, one model in use, runs in turn, generations
+ * beside them. Independent of workers and Comlink, so that tests and Node with Dawn use the same object.
+ */
+import type { DeviceInfo, Planned } from './api';
+import type {
+  EngineApi,
+  EngineEvent,
+  EngineGenerate,
+  EngineLens,
+  EngineLensResult,
+  EngineRun,
+  EngineRunResult,
+  EngineStep,
+  Ending,
+  ModelRecord,
+  OnProgress,
+  UseOptions,
+} from './contract';
+import { asLabError, LabError, throwIfAborted } from './errors';
+import type { ModelInfo } from './api';
+import type { Op } from './gpu/commands';
+import { Gpu } from './gpu/device';
+import type { Library } from './gpu/wgsl';
+import { Queue } from './engine-queue';
+import { compileFor, decodeOps, Generation, capacityOf } from './model/generate';
+import { logitLens } from './model/lens';
+import { loss } from './model/loss';
+import { planBatch, runBatch, type Sequence, type SequenceResult } from './model/run';
+import { checkIds, freeModel, loadModel, type Runtime } from './model/runtime';
+import { streamsOf } from './model/streams';
+import { unembeddingColumn } from './model/unembedding';
+import { firstGuess, measure, parsePins } from './model/variants';
+import type { TensorReader } from './model/weights';
+import type { Variants } from './kernels/linear';
+
+export interface EngineParts {
+  gpu: () => GPU | undefined;
+  shaders: Library;
+  openTensors: (record: ModelRecord) => Promise<TensorReader & { close(): void }>;
+}
+
+interface InUse {
+  record: ModelRecord;
+  options: UseOptions;
+  special: readonly number[];
+}
+
+/** Rows of a batch computed together at most; a longer list of requests is done in turns. */
+const BATCH_ROWS = 2048;
+
+export class Engine implements EngineApi {
+  private gpu: Gpu | undefined;
+  private model: Runtime | undefined;
+  private inUse: InUse | undefined;
+  private variants: Variants | undefined;
+  private options: { limits?: 'default'; variants?: string } = {};
+  private events: ((event: EngineEvent) => void) | undefined;
+  private readonly queue = new Queue();
+  private readonly jobs = new Map<string, AbortController>();
+  private readonly generations = new Map<string, Generation>();
+  private count = 0;
+  private recovery: Promise<void> | undefined;
+
+  constructor(private readonly parts: EngineParts) {}
+
+  async start(options: { limits?: 'default'; variants?: string }, events?: (event: EngineEvent) => void): Promise<DeviceInfo> {
+    this.options = options;
+    this.events = events;
+    parsePins(options.variants);
+    await this.openDevice();
+    return this.device();
+  }
+
+  private async openDevice(): Promise<Gpu> {
+    const gpu = await Gpu.open(this.parts.gpu(), this.parts.shaders, { defaultLimits: this.options.limits === 'default' });
+    this.gpu = gpu;
+    this.variants = undefined;
+    void gpu.device.lost.then((info) => {
+      if (this.gpu !== gpu) return;
+      this.events?.({ kind: 'lost', reason: info.message || info.reason });
+      this.queue.run(() => this.recover()).catch(() => undefined);
+    });
+    return gpu;
+  }
+
+  private needGpu(): Gpu {
+    if (!this.gpu) throw new LabError('adapter-missing', 'The graphics device is not open.', 'Reload the page.');
+    return this.gpu;
+  }
+  private need(): Runtime {
+    if (!this.model)
+      throw new LabError('no-model', 'No model is in use.', 'Drop a model folder onto the page, or choose one from the shelf.');
+    return this.model;
+  }
+
+  async device(): Promise<DeviceInfo> {
+    const gpu = this.needGpu();
+    const { info } = gpu.adapter;
+    const limits: Record<string, number> = {};
+    for (const name of [
+      'maxBufferSize',
+      'maxStorageBufferBindingSize',
+      'maxComputeWorkgroupStorageSize',
+      'maxComputeInvocationsPerWorkgroup',
+      'maxStorageBuffersPerShaderStage',
+    ] as const)
+      limits[name] = gpu.limits[name];
+    const variants = this.variants ?? { ...firstGuess(gpu), ...parsePins(this.options.variants) };
+    return Promise.resolve({
+      adapter: [info.vendor, info.architecture, info.device, info.description].filter(Boolean).join(' · ') || 'unnamed adapter',
+      features: [...gpu.device.features].sort(),
+      limits,
+      bytesInUse: gpu.bytesInUse,
+      bytesHigh: gpu.bytesHigh,
+      variants: { ...variants },
+      counters: { ...gpu.counters },
+    });
+  }
+
+  use(record: ModelRecord, options: UseOptions, special: readonly number[], job: string, progress?: OnProgress): Promise<ModelInfo> {
+    return this.job(job, (signal) =>
+      this.queue.run(async () => {
+        throwIfAborted(signal);
+        this.drop();
+        await this.load({ record, options, special }, signal, progress);
+        return this.info();
+      }),
+    );
+  }
+
+  private info(): ModelInfo {
+    const { record, options } = this.inUse ?? {};
+    if (!record || !options) throw new LabError('no-model', 'No model is in use.', 'Choose one from the shelf.');
+    const weights = options.weights === 'stored' ? record.info.weights : options.weights;
+    const badge =
+      options.weights === 'stored'
+        ? record.info.badge
+        : record.info.badge.replace(record.info.weights, `${record.info.weights} run as ${weights}`);
+    return { ...record.info, weights, badge };
+  }
+
+  private async load(inUse: InUse, signal?: AbortSignal, progress?: OnProgress): Promise<void> {
+    const gpu = this.needGpu();
+    const reader = await this.parts.openTensors(inUse.record);
+    try {
+      const pins = parsePins(this.options.variants);
+      const model = await loadModel({
+        gpu,
+        record: inUse.record,
+        reader,
+        use: inUse.options,
+        special: inUse.special,
+        variants: this.variants ?? { ...firstGuess(gpu), ...pins },
+        progress,
+        ...(signal ? { signal } : {}),
+      });
+      try {
+        if (!this.variants) this.variants = (await measure(model, pins)).chosen;
+      } catch (thrown) {
+        freeModel(model);
+        throw thrown;
+      }
+      model.planner.variants = this.variants;
+      this.model = model;
+      this.inUse = inUse;
+    } finally {
+      reader.close();
+    }
+  }
+
+  async unload(id: string): Promise<void> {
+    await this.queue.run(async () => {
+      if (this.inUse?.record.id === id) this.drop();
+      return Promise.resolve();
+    });
+  }
+
+  private drop(): void {
+    for (const [id, generation] of this.generations) {
+      generation.close();
+      this.generations.delete(id);
+    }
+    if (this.model) freeModel(this.model);
+    this.model = undefined;
+    this.inUse = undefined;
+  }
+
+  hooks(): Promise<{ name: string; shape: string[] }[]> {
+    return attempt(() => [...this.need().planner.hooks.values()].map(({ name, shape }) => ({ name, shape })));
+  }
+
+  batch(requests: readonly EngineRun[], job: string, progress?: (done: number, of: number) => void): Promise<EngineRunResult[]> {
+    return this.job(job, (signal) =>
+      this.steady(async () => {
+        const model = this.need();
+        for (const { ids } of requests) checkIds(model, ids);
+        const results: EngineRunResult[] = [];
+        for (let at = 0; at < requests.length;) {
+          throwIfAborted(signal);
+          let to = at;
+          let rows = 0;
+          while (to < requests.length && (to === at || rows + (requests[to]?.ids.length ?? 0) <= BATCH_ROWS))
+            rows += requests[to++]?.ids.length ?? 0;
+          const some = requests.slice(at, to);
+          const start = performance.now();
+          const out = await runBatch(model, some.map(sequenceOf));
+          const milliseconds = performance.now() - start;
+          some.forEach((request, i) => results.push(resultOf(request, out[i], model.spec.vocab, milliseconds)));
+          at = to;
+          progress?.(at, requests.length);
+        }
+        return results;
+      }),
+    );
+  }
+
+  explainRun(request: EngineRun): Promise<Planned[]> {
+    return this.steady(async () => printed((await planBatch(this.need(), [sequenceOf(request)])).ops));
+  }
+
+  explainGenerate(request: EngineGenerate): Promise<Planned[]> {
+    return this.steady(async () => {
+      const model = this.need();
+      const capacity = capacityOf(model, request);
+      const streams = streamsOf(request);
+      const ops = decodeOps(
+        model,
+        streams,
+        { slots: streams.length, cap: capacity, kept: true },
+        await compileFor(model, request, capacity),
+      );
+      return printed([
+        ...ops,
+        { op: 'copy', from: 'result', fromOffset: 0, to: 'step', toOffset: 0, bytes: 4 * streams.length * 28, hook: 'sample' },
+      ]);
+    });
+  }
+
+  lens(request: EngineLens, job: string, progress?: (done: number, of: number) => void): Promise<EngineLensResult> {
+    return this.job(job, (signal) => this.steady(() => logitLens(this.need(), request, progress, () => throwIfAborted(signal))));
+  }
+
+  loss(request: { ids: number[]; edits: EngineRun['edits'] }): Promise<Float32Array> {
+    return this.steady(() => loss(this.need(), request.ids, request.edits));
+  }
+
+  unembedding(token: number): Promise<Float32Array> {
+    return this.steady(() => unembeddingColumn(this.need(), token));
+  }
+
+  open(request: EngineGenerate): Promise<string> {
+    return this.steady(async () => {
+      const id = `g${++this.count}`;
+      this.generations.set(id, await Generation.open(this.need(), request));
+      return id;
+    });
+  }
+
+  private generation(id: string): Generation {
+    const found = this.generations.get(id);
+    if (!found) throw new LabError('generation-gone', 'This generation is over: its model was changed or it was closed.', 'Start another.');
+    return found;
+  }
+
+  next(id: string): Promise<EngineStep | { ended: Ending }> {
+    return this.steady(() => this.generation(id).next());
+  }
+  dial(id: string, edit: number, change: { value?: number; strength?: number; enabled?: boolean }): void {
+    this.generation(id).dial(edit, change);
+  }
+  reread(id: string): Promise<void> {
+    return this.steady(() => this.generation(id).reread());
+  }
+  rewind(id: string, position: number, tokens: number): Promise<void> {
+    return this.steady(() => this.generation(id).rewind(position, tokens));
+  }
+  async stop(id: string): Promise<void> {
+    await this.queue.run(async () => this.generations.get(id)?.stop());
+  }
+  async close(id: string): Promise<void> {
+    await this.queue.run(async () => {
+      this.generations.get(id)?.close();
+      this.generations.delete(id);
+      return Promise.resolve();
+    });
+  }
+
+  async cancel(job: string): Promise<void> {
+    this.jobs.get(job)?.abort();
+    return Promise.resolve();
+  }
+
+  private async job<T>(id: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const controller = new AbortController();
+    this.jobs.set(id, controller);
+    try {
+      return await work(controller.signal);
+    } catch (thrown) {
+      throw asLabError(thrown);
+    } finally {
+      this.jobs.delete(id);
+    }
+  }
+
+  /** In turn; and where the device was lost on the way, once more on the device that comes back. */
+  private steady<T>(work: () => Promise<T>): Promise<T> {
+    return this.queue.run(async () => {
+      try {
+        return await work();
+      } catch (thrown) {
+        const error = asLabError(thrown);
+        if (!(await this.lostWith(error))) throw error;
+        await this.recover();
+        try {
+          return await work();
+        } catch (again) {
+          throw asLabError(again);
+        }
+      }
+    });
+  }
+
+  /** Was it the device? Its loss may be told a moment after the failure that it caused. */
+  private async lostWith(error: LabError): Promise<boolean> {
+    const { gpu } = this;
+    if (!gpu || !(error.code.startsWith('gpu-') || error.code === 'internal')) return false;
+    if (!gpu.lostError) await Promise.race([gpu.device.lost, new Promise((resolve) => setTimeout(resolve, 100))]);
+    return gpu.lostError !== undefined;
+  }
+
+  /** A new device, the model from the shelf again, every generation's cache as it was. Once for every loss. */
+  private recover(): Promise<void> {
+    if (this.gpu && !this.gpu.lostError) return Promise.resolve();
+    this.recovery ??= this.rebuild().finally(() => (this.recovery = undefined));
+    return this.recovery;
+  }
+
+  private async rebuild(): Promise<void> {
+    try {
+      const { inUse } = this;
+      this.model = undefined;
+      await this.openDevice();
+      if (inUse) {
+        await this.load(inUse);
+        for (const generation of this.generations.values()) await generation.restore(this.need());
+      }
+      this.events?.({ kind: 'restored' });
+    } catch (thrown) {
+      const error = asLabError(thrown);
+      this.events?.({ kind: 'failed', code: error.code, message: error.message, hint: error.hint });
+      throw error;
+    }
+  }
+}
+
+async function attempt<T>(work: () => T): Promise<T> {
+  try {
+    return Promise.resolve(work());
+  } catch (thrown) {
+    throw asLabError(thrown);
+  }
+}
+
+function sequenceOf(request: EngineRun): Sequence {
+  const { ids, logits } = request;
+  const positions = ids.map((_, i) => i);
+  return {
+    ids,
+    promptLength: request.promptLength,
+    edits: request.edits,
+    taps: request.taps,
+    logits: logits === 'all' ? positions : logits === 'last' ? [ids.length - 1] : [],
+    ...(typeof logits === 'object' ? { distribution: { positions, top: logits.top } } : {}),
+  };
+}
+
+function resultOf(request: EngineRun, out: SequenceResult | undefined, vocab: number, milliseconds: number): EngineRunResult {
+  if (!out) throw new LabError('internal', 'A run gave no result.', 'Please report this.');
+  const { logits } = request;
+  const rows = out.logits.length / vocab;
+  return {
+    ids: [...request.ids],
+    taps: out.taps,
+    milliseconds,
+    ...(logits === 'all' || logits === 'last' ? { logits: { shape: [rows, vocab], data: out.logits } } : {}),
+    ...(typeof logits === 'object'
+      ? {
+          top: {
+            ids: out.distribution.map((row) => row.top.map(({ id }) => id)),
+            probabilities: out.distribution.map((row) => row.top.map(({ probability }) => probability)),
+          },
+        }
+      : {}),
+  };
+}
+
+const printed = (ops: readonly Op[]): Planned[] =>
+  ops.map((op) =>
+    op.op === 'copy'
+      ? { kernel: 'copy', workgroups: [], bytes: op.bytes, ...(op.hook ? { hook: op.hook } : {}) }
+      : { kernel: `${op.kernel}/${op.variant}`, workgroups: op.groups, bytes: op.bytes, ...(op.hook ? { hook: op.hook } : {}) },
+  );

@@ -1,0 +1,8 @@
+/** The engine worker: WebGPU and the kept tensors put under the Engine, and the Engine put on a port. */
+import './port';
+import { expose } from 'comlink';
+import { Engine } from './engine';
+import { shaders } from './gpu/shaders';
+import { openTensors } from './library/tensors';
+
+expose(new Engine({ gpu: () => navigator.gpu as GPU | undefined, shaders, openTensors }));

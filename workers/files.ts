@@ -1,0 +1,121 @@
+/**
+ * The files worker's work, without the worker: drops opened, the shelf read and cleared, text tokenised. What a browser
+ * provides (storage, locks, estimates) is handed in, so that every path runs in a plain test.
+ */
+import type { ModelInfo, Opened, VectorInfo } from './api';
+import type { FilesApi, FilesStatus, ModelRecord, OnProgress, OpenedFile, Vocabulary } from './contract';
+import { throwIfAborted } from './errors';
+import { sortDrop } from './formats/huggingface';
+import { collect, throwAll } from './formats/reasons';
+import { ModelTokenizer } from './formats/tokenizer';
+import { draftModel } from './import-model';
+import { copyMeter, type Library } from './library/library';
+import { familyOf } from './model/families';
+
+export class Files implements FilesApi {
+  readonly #jobs = new Map<string, AbortController>();
+  readonly #tokenizers = new Map<string, Promise<ModelTokenizer>>();
+
+  constructor(readonly library: Library) {}
+
+  status(): Promise<FilesStatus> {
+    return this.library.status();
+  }
+
+  /** All or nothing: every model of a drop is checked before the first byte of any is copied. */
+  async open(files: readonly OpenedFile[], job: string, progress?: OnProgress): Promise<Opened> {
+    const abort = new AbortController();
+    this.#jobs.set(job, abort);
+    try {
+      return await this.#open(files, abort.signal, progress);
+    } finally {
+      this.#jobs.delete(job);
+    }
+  }
+
+  async #open(files: readonly OpenedFile[], signal: AbortSignal, progress?: OnProgress): Promise<Opened> {
+    progress?.({ stage: 'checking', done: 0, of: 0 });
+    const { models: folders, ignored, reasons } = await sortDrop(files);
+    const checked = [];
+    for (const folder of folders) {
+      throwIfAborted(signal);
+      const draft = await collect(reasons, () => draftModel(folder, signal));
+      if (draft) checked.push({ draft, files: folder.weights.map((each) => each.file) });
+    }
+    throwAll(reasons);
+    const bytes = checked.flatMap((each) => each.files).reduce((sum, file) => sum + file.size, 0);
+    await this.library.makeRoom(bytes);
+    const meter = copyMeter(bytes, progress);
+    const models = new Map<string, ModelInfo>();
+    const fresh: string[] = [];
+    try {
+      for (const each of checked) {
+        throwIfAborted(signal);
+        const kept = await this.library.keep(each.draft, each.files, meter, signal);
+        models.set(kept.record.id, kept.record.info);
+        if (kept.fresh) fresh.push(kept.record.id);
+      }
+    } catch (thrown) {
+      for (const id of fresh) await this.library.remove(id).catch(() => undefined);
+      throw thrown;
+    }
+    return { models: [...models.values()], dictionaries: [], vectors: [], texts: [], ignored };
+  }
+
+  cancel(job: string): Promise<void> {
+    this.#jobs.get(job)?.abort();
+    return Promise.resolve();
+  }
+
+  async models(): Promise<(ModelInfo & { stored: 'opfs' | 'memory' })[]> {
+    return (await this.library.models()).map(({ info, stored }) => ({ ...info, stored }));
+  }
+
+  record(id: string): Promise<ModelRecord> {
+    return this.library.model(id);
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.library.remove(id);
+    this.#tokenizers.delete(id);
+  }
+
+  async vocabulary(model: string): Promise<Vocabulary> {
+    return (await this.#tokenizer(model)).vocabulary;
+  }
+
+  async tokenize(model: string, text: string, bos?: boolean): Promise<{ ids: number[]; pieces: string[] }> {
+    return (await this.#tokenizer(model)).encode(text, bos);
+  }
+
+  async decode(model: string, ids: readonly number[]): Promise<string> {
+    return (await this.#tokenizer(model)).decode(ids);
+  }
+
+  vectors(): Promise<VectorInfo[]> {
+    return this.library.vectors();
+  }
+
+  vector(id: string): Promise<{ info: VectorInfo; data: Float32Array }> {
+    return this.library.vector(id);
+  }
+
+  keepVector(info: Omit<VectorInfo, 'id'>, data: Float32Array): Promise<VectorInfo> {
+    return this.library.keepVector(info, data);
+  }
+
+  /** Built once a model: a 50,000-word vocabulary takes tens of milliseconds. */
+  #tokenizer(model: string): Promise<ModelTokenizer> {
+    const known = this.#tokenizers.get(model);
+    if (known) return known;
+    const building = this.library.model(model).then((record) => {
+      const family = familyOf(record.config);
+      const { tokenizer, tokenizerConfig, generationConfig, config } = record;
+      const vocab = record.info.dVocab;
+      return new ModelTokenizer({ tokenizer, tokenizerConfig, generationConfig, config, vocab, prependBos: family.prependBos });
+    });
+    this.#tokenizers.set(model, building);
+    building.catch(() => this.#tokenizers.delete(model));
+    return building;
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * Hugging Face folders out of a drop: which files belong together, what is in their headers, and everything that is wrong
+ * with them at once. Nothing is copied here, and no family is known here: tensors are names, shapes and places.
+ */
+import type { OpenedFile } from '../contract';
+import { LabError } from '../errors';
+import { isBelow, sortIntoFolders, type Dropped, type Ignored } from './drop';
+import { readObject, type JsonObject } from './json';
+import { collect, listed } from './reasons';
+import { readHeader, type HeaderTensor } from './safetensors';
+import { findShards, isIndex, isWeights, type Shards } from './shards';
+
+/** A tensor of a checkpoint: `file` is an index into the folder's `weights`. */
+export interface FolderTensor extends HeaderTensor {
+  file: number;
+}
+/** What could be read of a folder, and in `reasons` why the rest could not. A part is absent where it was refused. */
+export interface ModelFolder {
+  /** For messages: the folder as dropped. */
+  where: string;
+  folder: string;
+  config?: JsonObject;
+  tokenizer?: JsonObject;
+  tokenizerConfig: JsonObject;
+  generationConfig: JsonObject;
+  weights: Dropped[];
+  tensors?: FolderTensor[];
+  reasons: LabError[];
+}
+export interface Sorted {
+  models: ModelFolder[];
+  ignored: Ignored[];
+  /** Why folders that want to be models are none (what is wrong inside a model's folder is with the model). */
+  reasons: LabError[];
+}
+
+const READ = new Set(['config.json', 'tokenizer.json', 'tokenizer_config.json', 'generation_config.json', 'special_tokens_map.json']);
+const CONFIG_HINT = 'Download config.json again; it must be a JSON object.';
+const OPTIONAL_HINT = 'Download it again, or leave it out.';
+const TOKENIZER_HINT = 'Download tokenizer.json again, from the same checkpoint.';
+
+const WHY: readonly [RegExp, string][] = [
+  [/\.(bin|pt|pth|ckpt|msgpack|h5|onnx|gguf|ot|tflite)$/i, 'weights in a format that Loupe does not read; it reads .safetensors'],
+  [/^(vocab\.(json|txt)|merges\.txt|tokenizer\.model|spiece\.model|added_tokens\.json)$/i, 'tokenizer.json says the same, and more'],
+  [/^(readme|license|licence|notice|use_policy)/i, 'for people to read'],
+];
+const whyNot = (name: string): string => WHY.find(([pattern]) => pattern.test(name))?.[1] ?? 'not part of what Loupe reads from a model';
+
+export async function sortDrop(files: readonly OpenedFile[]): Promise<Sorted> {
+  const { folders, ignored } = sortIntoFolders(files);
+  const wanting = [...folders].filter(([, list]) =>
+    list.some((each) => each.name === 'config.json' || isWeights(each.name) || isIndex(each.name)),
+  );
+  const complete = wanting.filter(([, list]) => list.some((each) => each.name === 'config.json')).map(([folder]) => folder);
+  const models: ModelFolder[] = [];
+  const reasons: LabError[] = [];
+  for (const [folder, list] of folders) {
+    const parent = complete.find((above) => isBelow(folder, above));
+    const isModel = complete.includes(folder) && !(parent !== undefined && !list.some((each) => isWeights(each.name)));
+    const where = folder || 'The drop';
+    if (isModel) {
+      models.push(await readFolder(folder, where, list, ignored));
+    } else if (parent !== undefined) {
+      for (const each of list) ignored.push({ file: each.path, why: `below the model in “${parent}”, which does without it` });
+    } else if (wanting.some(([other]) => other === folder)) {
+      const weights = list.filter((each) => isWeights(each.name) || isIndex(each.name)).map((each) => each.name);
+      reasons.push(
+        new LabError(
+          'config-missing',
+          `${where} holds ${listed(weights)} but no config.json.`,
+          'Drop the whole folder of the checkpoint: config.json, tokenizer.json and the weights.',
+        ),
+      );
+    } else for (const each of list) ignored.push({ file: each.path, why: whyNot(each.name) });
+  }
+  if (models.length === 0 && reasons.length === 0)
+    reasons.push(
+      new LabError(
+        'nothing-recognised',
+        files.length === 0
+          ? 'Nothing was dropped.'
+          : `Nothing here is a model: ${listed(files.map((each) => each.path || each.file.name))}.`,
+        'Drop a model as a folder with config.json, tokenizer.json and .safetensors weights.',
+      ),
+    );
+  return { models, ignored, reasons };
+}
+
+async function readFolder(folder: string, where: string, list: readonly Dropped[], ignored: Ignored[]): Promise<ModelFolder> {
+  const reasons: LabError[] = [];
+  const named = (name: string): Dropped | undefined => list.find((each) => each.name === name);
+  const json = async (name: string, code: string, hint: string): Promise<JsonObject | undefined> => {
+    const dropped = named(name);
+    return dropped && collect(reasons, () => readObject(dropped.file, dropped.path, code, hint));
+  };
+  const config = await json('config.json', 'config-garbage', CONFIG_HINT);
+  const generationConfig = await json('generation_config.json', 'config-garbage', OPTIONAL_HINT);
+  const tokenizer = await json('tokenizer.json', 'tokenizer-garbage', TOKENIZER_HINT);
+  const tokenizerConfig = await json('tokenizer_config.json', 'tokenizer-garbage', OPTIONAL_HINT);
+  const special = await json('special_tokens_map.json', 'tokenizer-garbage', OPTIONAL_HINT);
+  if (!named('tokenizer.json'))
+    reasons.push(
+      new LabError(
+        'tokenizer-missing',
+        `${where}: no tokenizer.json was dropped.`,
+        'Drop the tokenizer.json of the same checkpoint with it; a “fast” tokenizer saves one.',
+      ),
+    );
+  const shards = await collect(reasons, () => findShards(list, where, ignored));
+  const tensors = shards && (await readShards(shards, reasons));
+  for (const each of list) {
+    if (!READ.has(each.name) && !isWeights(each.name) && !isIndex(each.name)) ignored.push({ file: each.path, why: whyNot(each.name) });
+  }
+  return {
+    where,
+    folder,
+    ...(config && { config }),
+    ...(tokenizer && { tokenizer }),
+    tokenizerConfig: { ...special, ...tokenizerConfig },
+    generationConfig: generationConfig ?? {},
+    weights: shards?.files ?? [],
+    ...(tensors && { tensors }),
+    reasons,
+  };
+}
+
+/** Every shard's header, and the index held against them; undefined where something is wrong with either. */
+async function readShards({ files, map }: Shards, reasons: LabError[]): Promise<FolderTensor[] | undefined> {
+  const tensors: FolderTensor[] = [];
+  const homes = new Map<string, Dropped>();
+  const before = reasons.length;
+  for (const [file, shard] of files.entries()) {
+    const header = await collect(reasons, () => readHeader(shard.file, shard.path));
+    for (const tensor of header?.tensors ?? []) {
+      const other = homes.get(tensor.name);
+      if (other)
+        reasons.push(
+          new LabError(
+            'tensor-duplicate',
+            `“${tensor.name}” is in ${other.path} and in ${shard.path}.`,
+            'Drop the shards of one checkpoint only.',
+          ),
+        );
+      homes.set(tensor.name, shard);
+      tensors.push({ ...tensor, file });
+    }
+  }
+  if (map && reasons.length === before) {
+    const astray = [...map].filter(([tensor, file]) => homes.get(tensor)?.name !== file);
+    if (astray.length > 0)
+      reasons.push(
+        new LabError(
+          'tensor-missing',
+          `The index places ${listed(astray.map(([tensor, file]) => `${tensor} → ${file}`))}, but not so the shards.`,
+          'The index and the shards are of different checkpoints, or a shard is damaged. Download them again.',
+        ),
+      );
+  }
+  return reasons.length === before ? tensors : undefined;
+}

@@ -1,0 +1,171 @@
+/**
+ * The open kernels: norm, rotation, activation, sum, softmax, and the edits at the hooks between them. Each runs a
+ * workgroup a row and applies its hooks' edits on the way, so that an edit in the open costs no dispatch of its own.
+ */
+import { f32bits, type Bind, type Dispatch } from '../gpu/commands';
+
+/** Where a hook's edits lie in the edits buffer: first word, how many. */
+export interface Site {
+  first: number;
+  count: number;
+}
+export const NO_SITE: Site = { first: 0, count: 0 };
+
+interface Base {
+  rows: number;
+  hook: string;
+}
+const dispatch = (
+  kernel: string,
+  base: Base,
+  rest: { defines?: Record<string, number | string>; constants?: Record<string, number>; bind: string[]; params: number[]; bytes: number },
+): Dispatch => ({
+  op: 'dispatch',
+  kernel,
+  variant: 'row',
+  file: kernel,
+  defines: rest.defines ?? {},
+  constants: rest.constants ?? {},
+  bind: rest.bind.map((buffer): Bind => ({ buffer })),
+  params: rest.params,
+  groups: [base.rows, 1, 1],
+  hook: base.hook,
+  bytes: rest.bytes,
+});
+
+export interface NormCall extends Base {
+  kind: 'layer' | 'rms';
+  x: string;
+  row0?: number;
+  out: string;
+  d: number;
+  stride: number;
+  gain: number;
+  eps: number;
+  /** Writes hook_scale and hook_normalized too. */
+  open?: { scale: string; normalized: string; scaleSite: Site; normalizedSite: Site };
+}
+export function norm(call: NormCall): Dispatch {
+  const { open } = call;
+  const edited = open !== undefined && open.scaleSite.count + open.normalizedSite.count > 0;
+  return dispatch('norm', call, {
+    defines: { NORM: call.kind, OPEN: open ? 1 : 0, EDIT: edited ? 1 : 0 },
+    constants: { D4: call.stride / 4 },
+    bind: [call.x, 'vecs', call.out, ...(open ? [open.scale, open.normalized] : []), ...(edited ? ['rows', 'edits'] : [])],
+    params: [call.row0 ?? 0, call.gain / 4, call.d, f32bits(call.eps), ...siteWords(open?.scaleSite), ...siteWords(open?.normalizedSite)],
+    bytes: 8 * call.rows * call.stride * (open ? 2 : 1),
+  });
+}
+
+const siteWords = (site: Site = NO_SITE): number[] => [site.first, site.count];
+
+export interface EditCall extends Base {
+  x: string;
+  site: Site;
+  rowStride: number;
+  stride: number;
+  width: number;
+  units: number;
+  causal?: boolean;
+}
+/** Edits alone, in place: for hooks whose buffer a fused kernel wrote. */
+export function edit(call: EditCall): Dispatch {
+  return dispatch('edit', call, {
+    bind: [call.x, 'rows', 'edits'],
+    params: [...siteWords(call.site), 0, call.rowStride, call.stride, call.width, call.causal ? 1 : 0, 0],
+    bytes: 8 * call.rows * call.units * call.width,
+  });
+}
+
+export interface AddCall extends Base {
+  part: string;
+  resid: string;
+  width: number;
+  stride: number;
+  site: Site;
+}
+export function add(call: AddCall): Dispatch {
+  const edited = call.site.count > 0;
+  return dispatch('add', call, {
+    defines: { EDIT: edited ? 1 : 0 },
+    bind: [call.part, call.resid, ...(edited ? ['rows', 'edits'] : [])],
+    params: [...siteWords(call.site), call.width, call.stride],
+    bytes: 12 * call.rows * call.width,
+  });
+}
+
+export interface ActCall extends Base {
+  pre: string;
+  post: string;
+  act: string;
+  gated: boolean;
+  width: number;
+  stride: number;
+  second: number;
+  site: Site;
+  linearSite: Site;
+}
+export function act(call: ActCall): Dispatch {
+  const edited = call.site.count + call.linearSite.count > 0;
+  return dispatch('act', call, {
+    defines: { ACT: call.act, GATED: call.gated ? 1 : 0, EDIT: edited ? 1 : 0 },
+    bind: [call.pre, call.post, ...(edited ? ['rows', 'edits'] : [])],
+    params: [...siteWords(call.site), ...siteWords(call.linearSite), call.width, call.stride, call.second, 0],
+    bytes: (call.gated ? 12 : 8) * call.rows * call.width,
+  });
+}
+
+export interface RopeCall extends Base {
+  heads: number;
+  kvHeads: number;
+  dHead: number;
+  dHeadPadded: number;
+  rot: number;
+  kv: string;
+  second: number;
+  cacheSecond: number;
+  cap: number;
+  sites: { q: Site; k: Site; v: Site; rotQ: Site; rotK: Site };
+}
+export function rope(call: RopeCall): Dispatch {
+  const { sites, rot } = call;
+  return dispatch('rope', call, {
+    defines: {
+      HEADS: `${call.heads}u`,
+      KV: `${call.kvHeads}u`,
+      DH: `${call.dHead}u`,
+      DHP: `${call.dHeadPadded}u`,
+      ROT: rot ? `${rot}u` : 0,
+    },
+    bind: ['q', 'kvraw', call.kv, 'rows', 'edits', ...(rot ? ['rope', 'qr', 'kr'] : [])],
+    params: [
+      call.second,
+      call.cacheSecond,
+      call.cap,
+      0,
+      ...siteWords(sites.q),
+      ...siteWords(sites.k),
+      ...siteWords(sites.v),
+      ...siteWords(sites.rotQ),
+      ...siteWords(sites.rotK),
+      0,
+      0,
+    ],
+    bytes: 12 * call.rows * (call.heads + 2 * call.kvHeads) * call.dHead,
+  });
+}
+
+export interface SoftmaxCall extends Base {
+  heads: number;
+  keys: number;
+  scoresSite: Site;
+  patternSite: Site;
+}
+export function softmax(call: SoftmaxCall): Dispatch {
+  return dispatch('softmax', call, {
+    defines: { HEADS: `${call.heads}u` },
+    bind: ['scores', 'pattern', 'rows', 'edits'],
+    params: [call.keys, ...siteWords(call.scoresSite), ...siteWords(call.patternSite), 0, 0, 0],
+    bytes: 8 * call.rows * call.heads * call.keys,
+  });
+}

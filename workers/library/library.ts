@@ -1,0 +1,211 @@
+/**
+ * The shelf: what is kept between visits, and how it gets there without ever being half there.
+ *
+ * An import writes into a folder of its own, which no record names yet; writing the record last is what makes the model
+ * exist. A folder that no record names and no tab is writing is a leftover (cancelled, failed, closed) and is swept.
+ */
+import type { VectorInfo } from '../api';
+import type { FilesStatus, ModelRecord, OnProgress, StoredFile } from '../contract';
+import { LabError, throwIfAborted } from '../errors';
+import type { ByteStore } from './bytes';
+import { modelBusy, storageFull } from './bytes';
+import { copyHashed, hashParts, Meter } from './copy';
+import type { Locks } from './locks';
+import { MemoryRecords, type RecordStore } from './records';
+
+export interface LibraryParts {
+  /** Absent: models live in memory. */
+  bytes?: ByteStore;
+  records?: RecordStore;
+  locks: Locks;
+  /** Bytes used and allowed, as far as the browser says. */
+  estimate(): Promise<{ usage: number; quota: number }>;
+  /** Has the browser promised to keep what is stored? Only a page can ask it to. */
+  persisted(): Promise<boolean>;
+}
+
+/** A model that passed every check, before its bytes are copied. `id`, `files` and `stored` come from the copying. */
+export type Draft = Omit<ModelRecord, 'id' | 'files' | 'stored' | 'addedAt'>;
+
+export class Library {
+  /** Records of what lives in memory, whether or not the rest is kept. */
+  readonly #memory = new MemoryRecords();
+  readonly #bytes: ByteStore | undefined;
+  readonly #kept: RecordStore;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(readonly parts: LibraryParts) {
+    // Tensors without records, or records without tensors, would be half a shelf.
+    this.#bytes = parts.records && parts.bytes;
+    this.#kept = parts.records ?? this.#memory;
+  }
+
+  async status(): Promise<FilesStatus> {
+    const [{ usage, quota }, persisted] = await Promise.all([this.parts.estimate(), this.parts.persisted()]);
+    return { opfs: this.#bytes !== undefined, persisted, usage, quota };
+  }
+
+  async models(): Promise<ModelRecord[]> {
+    const kept = this.#kept === this.#memory ? [] : await this.#kept.all('models');
+    return [...kept, ...(await this.#memory.all('models'))].sort((a, b) => a.addedAt - b.addedAt);
+  }
+
+  async model(id: string): Promise<ModelRecord> {
+    const record = (await this.#memory.get('models', id)) ?? (await this.#kept.get('models', id));
+    if (!record) throw new LabError('model-unknown', `No model “${id}” is on the shelf.`, 'Choose one that is, or drop its folder again.');
+    return record;
+  }
+
+  /** Refuses before a byte is copied where the browser says that there is no room. */
+  async makeRoom(needed: number): Promise<void> {
+    if (!this.#bytes) return;
+    const { usage, quota } = await this.parts.estimate();
+    if (quota > 0 && needed > quota - usage) throw storageFull(needed, Math.max(0, quota - usage));
+  }
+
+  /** Copies a model's files and puts it on the shelf. A model that is there already is returned as it is, not `fresh`. */
+  async keep(draft: Draft, files: readonly File[], meter: Meter, signal?: AbortSignal): Promise<{ record: ModelRecord; fresh: boolean }> {
+    const before = meter.done;
+    const folder = `model-${crypto.randomUUID()}`;
+    const release = await this.parts.locks.take(folder, 'exclusive');
+    let fresh = false;
+    try {
+      const stored: StoredFile[] = [];
+      for (const [i, file] of files.entries()) stored.push(await this.#store(folder, i, file, meter, signal));
+      const texts = [draft.config, draft.tokenizer, draft.tokenizerConfig, draft.generationConfig].map((each) => JSON.stringify(each));
+      const id = `model-${(await hashParts([...stored.map((file) => file.sha256), ...texts])).slice(0, 24)}`;
+      throwIfAborted(signal);
+      const record: ModelRecord = {
+        ...draft,
+        id,
+        info: { ...draft.info, id },
+        stored: this.#bytes ? 'opfs' : 'memory',
+        files: stored,
+        addedAt: Date.now(),
+      };
+      const there = await this.#commit(record);
+      fresh = there === record;
+      return { record: there, fresh };
+    } catch (thrown) {
+      if (!(thrown instanceof LabError) || thrown.code !== 'storage-full') throw thrown;
+      await this.#bytes?.removeFolder(folder).catch(() => undefined);
+      const { usage, quota } = await this.parts.estimate();
+      throw storageFull(
+        files.reduce((sum, file) => sum + file.size, 0),
+        // What was taken before the disk filled up is a better guide than an estimate that let it come to this.
+        Math.max(0, Math.min(quota - usage, meter.done - before)),
+      );
+    } finally {
+      if (!fresh) await this.#bytes?.removeFolder(folder).catch(() => undefined);
+      release?.();
+    }
+  }
+
+  /** Writes a record unless the model is there already, and returns the one that counts. One at a time, or twins would both be new. */
+  #commit(record: ModelRecord): Promise<ModelRecord> {
+    const commit = this.#last.then(async () => {
+      const there = await this.#intact(record.id);
+      if (there) return there;
+      await (record.stored === 'opfs' ? this.#kept : this.#memory).put('models', record);
+      return record;
+    });
+    this.#last = commit.catch(() => undefined);
+    return commit;
+  }
+
+  async #store(folder: string, index: number, file: File, meter: Meter, signal?: AbortSignal): Promise<StoredFile> {
+    const name = `${index}.safetensors`;
+    const writer = await this.#bytes?.create(folder, name);
+    let sha256: string;
+    try {
+      sha256 = await copyHashed(file, file.name, writer, meter, signal);
+    } catch (thrown) {
+      await writer?.close().catch(() => undefined);
+      throw thrown;
+    }
+    await writer?.close();
+    return { path: `${folder}/${name}`, bytes: file.size, sha256, ...(!writer && { blob: file }) };
+  }
+
+  /** The record of a model whose files are all still there, whole. */
+  async #intact(id: string): Promise<ModelRecord | undefined> {
+    const record = (await this.#memory.get('models', id)) ?? (await this.#kept.get('models', id));
+    if (!record || record.stored === 'memory') return record;
+    for (const file of record.files) if ((await this.#bytes?.size(file.path)) !== file.bytes) return undefined;
+    return record;
+  }
+
+  /** Takes a model or a vector off the shelf and frees its bytes. A model that is being read is left as it is. */
+  async remove(id: string): Promise<void> {
+    const vector = await this.#kept.get('vectors', id);
+    if (vector) return this.#kept.remove('vectors', id);
+    const record = await this.model(id);
+    const folders = record.stored === 'opfs' ? foldersOf([record]) : [];
+    const held: (() => void)[] = [];
+    try {
+      for (const folder of folders) {
+        const release = await this.parts.locks.take(folder, 'exclusive');
+        if (!release) throw modelBusy();
+        held.push(release);
+      }
+      await this.#memory.remove('models', id);
+      await this.#kept.remove('models', id);
+      for (const folder of folders) await this.#bytes?.removeFolder(folder);
+    } finally {
+      for (const release of held) release();
+    }
+  }
+
+  /** Frees what no record names and no tab is writing. Run at every start. */
+  async sweep(): Promise<string[]> {
+    const swept: string[] = [];
+    for (const folder of (await this.#bytes?.folders()) ?? []) {
+      const release = await this.parts.locks.take(folder, 'exclusive');
+      if (!release) continue;
+      try {
+        // Asked anew under the lock: the import that held it may just have written its record.
+        if (foldersOf(await this.#kept.all('models')).includes(folder)) continue;
+        await this.#bytes?.removeFolder(folder);
+        swept.push(folder);
+      } catch {
+        // Still open somewhere without locks: the next start tries again.
+      } finally {
+        release();
+      }
+    }
+    return swept;
+  }
+
+  async vectors(): Promise<VectorInfo[]> {
+    return (await this.#kept.all('vectors')).sort((a, b) => a.addedAt - b.addedAt).map((each) => each.info);
+  }
+
+  async vector(id: string): Promise<{ info: VectorInfo; data: Float32Array }> {
+    const record = await this.#kept.get('vectors', id);
+    if (!record) throw new LabError('vector-unknown', `No vector “${id}” is on the shelf.`, 'Choose one that is, or make it again.');
+    return { info: record.info, data: record.data };
+  }
+
+  /** The same numbers under the same name at the same hook are the same vector. Its norm is measured here. */
+  async keepVector(info: Omit<VectorInfo, 'id'>, data: Float32Array): Promise<VectorInfo> {
+    if (data.length === 0 || !data.every(Number.isFinite))
+      throw new LabError('vector-garbage', 'A vector must hold numbers, all of them finite.', 'Check where the vector came from.');
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const id = `vector-${(await hashParts([info.name, info.at, bytes])).slice(0, 24)}`;
+    const kept: VectorInfo = { ...info, id, norm: Math.hypot(...chunkNorms(data)) };
+    await this.#kept.put('vectors', { id, info: kept, data: data.slice(), addedAt: Date.now() });
+    return kept;
+  }
+}
+
+const foldersOf = (records: readonly ModelRecord[]): string[] =>
+  [...new Set(records.flatMap((record) => record.files.map((file) => file.path.split('/')[0] ?? '')))].filter((folder) => folder !== '');
+
+/** A long vector is more arguments than a call takes. */
+function chunkNorms(data: Float32Array): number[] {
+  const norms: number[] = [];
+  for (let at = 0; at < data.length; at += 4096) norms.push(Math.hypot(...data.subarray(at, at + 4096)));
+  return norms;
+}
+
+export const copyMeter = (bytes: number, progress?: OnProgress): Meter => new Meter('copying', bytes, progress);

@@ -1,0 +1,95 @@
+/**
+ * The shelf's records: small things in IndexedDB, tensors by reference. A model exists once its record is written, so that
+ * is done last. Records of models that live in memory stay in this tab's memory: their Blobs die with it anyway.
+ */
+import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
+import type { ModelRecord } from '../contract';
+import type { VectorInfo } from '../api';
+import { storageError } from './bytes';
+
+export interface VectorRecord {
+  id: string;
+  info: VectorInfo;
+  data: Float32Array;
+  addedAt: number;
+}
+
+export interface Kinds {
+  models: ModelRecord;
+  vectors: VectorRecord;
+}
+export type Kind = keyof Kinds;
+
+export interface RecordStore {
+  all<K extends Kind>(kind: K): Promise<Kinds[K][]>;
+  get<K extends Kind>(kind: K, id: string): Promise<Kinds[K] | undefined>;
+  put<K extends Kind>(kind: K, record: Kinds[K]): Promise<void>;
+  remove(kind: Kind, id: string): Promise<void>;
+}
+
+interface Schema extends DBSchema {
+  models: { key: string; value: ModelRecord };
+  vectors: { key: string; value: VectorRecord };
+}
+
+/** The records in IndexedDB; undefined where the browser gives none. */
+export async function openIndexedDb(): Promise<RecordStore | undefined> {
+  if (typeof indexedDB === 'undefined') return undefined;
+  try {
+    const db = await openDB<Schema>('loupe', 1, {
+      upgrade(fresh) {
+        fresh.createObjectStore('models', { keyPath: 'id' });
+        fresh.createObjectStore('vectors', { keyPath: 'id' });
+      },
+      // A newer page in another tab cannot upgrade while this one holds the database.
+      blocking: (_current, _blocked, event) => {
+        if (event.target instanceof IDBDatabase) event.target.close();
+      },
+    });
+    return new IndexedRecords(db);
+  } catch {
+    return undefined;
+  }
+}
+
+class IndexedRecords implements RecordStore {
+  constructor(readonly db: IDBPDatabase<Schema>) {}
+  async all<K extends Kind>(kind: K): Promise<Kinds[K][]> {
+    return (await guarded(this.db.getAll(kind))) as Kinds[K][];
+  }
+  async get<K extends Kind>(kind: K, id: string): Promise<Kinds[K] | undefined> {
+    return (await guarded(this.db.get(kind, id))) as Kinds[K] | undefined;
+  }
+  async put<K extends Kind>(kind: K, record: Kinds[K]): Promise<void> {
+    await guarded(this.db.put(kind, record));
+  }
+  async remove(kind: Kind, id: string): Promise<void> {
+    await guarded(this.db.delete(kind, id));
+  }
+}
+
+const guarded = <T>(work: Promise<T>): Promise<T> =>
+  work.catch((thrown: unknown) => {
+    throw storageError(thrown);
+  });
+
+export class MemoryRecords implements RecordStore {
+  readonly #kinds = { models: new Map<string, ModelRecord>(), vectors: new Map<string, VectorRecord>() };
+  #of<K extends Kind>(kind: K): Map<string, Kinds[K]> {
+    return this.#kinds[kind] as Map<string, Kinds[K]>;
+  }
+  all<K extends Kind>(kind: K): Promise<Kinds[K][]> {
+    return Promise.resolve([...this.#of(kind).values()]);
+  }
+  get<K extends Kind>(kind: K, id: string): Promise<Kinds[K] | undefined> {
+    return Promise.resolve(this.#of(kind).get(id));
+  }
+  put<K extends Kind>(kind: K, record: Kinds[K]): Promise<void> {
+    this.#of(kind).set(record.id, record);
+    return Promise.resolve();
+  }
+  remove(kind: Kind, id: string): Promise<void> {
+    this.#of(kind).delete(id);
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,203 @@
+/**
+ * Edits made ready for the GPU: one buffer of words that holds every edit's record, vector or source, positions, and dial,
+ * and a table from hook to its records. Pure. The record's layout is that of shaders/lib/edit-head.wgsl.
+ */
+import { LabError } from '../errors';
+import type { EngineEdit } from '../contract';
+import { NO_SITE, type Site } from '../kernels/rowwise';
+import { findHook, type HookInfo } from './hooks';
+
+/** A replace edit's source, resolved: rows of [units][width] numbers, and for each position the row that replaces it. */
+export interface Source {
+  data: Float32Array;
+  /** Numbers a unit. */
+  width: number;
+  rowWords: number;
+  /** position → source row; absent: that position stays. */
+  map: ReadonlyMap<number, number>;
+}
+
+export interface PlacedEdit {
+  edit: EngineEdit;
+  /** The sequence (row of the batch) it belongs to. */
+  sequence: number;
+  promptLength: number;
+  /** Positions that the sequence may take: its length, or in generation the capacity. */
+  length: number;
+  /** What negative positions count from. */
+  end: number;
+  source?: Source;
+}
+
+export interface CompiledEdits {
+  words: Uint32Array<ArrayBuffer>;
+  sites: ReadonlyMap<string, Site>;
+  /** Word of each edit's dial (value, strength), in the order given. */
+  dials: number[];
+}
+
+const KINDS = { add: 0, project: 1, cap: 2, replace: 3 } as const;
+const RECORD = 12;
+const NONE = 0xffffffff;
+
+/** The number that a dial's `value` moves, where the kind has one. */
+export function valueOf(edit: EngineEdit): number | undefined {
+  if (edit.kind === 'add') return edit.scale;
+  if (edit.kind === 'project') return edit.keep;
+  if (edit.kind === 'cap') return edit.cap;
+  return undefined;
+}
+
+export const strengthOf = (edit: { strength: number; enabled: boolean }): number => (edit.enabled ? edit.strength : 0);
+
+export const siteOf = (edits: CompiledEdits | undefined, hook: string): Site => edits?.sites.get(hook) ?? NO_SITE;
+
+/**
+ * Positions that an edit's `where` names. Negative ones count from `end`.
+ * `length`: positions that exist; in generation, the capacity.
+ */
+export function positionsOf(where: EngineEdit['where'], promptLength: number, length: number, end: number): number[] {
+  if (where === 'all') return range(0, length);
+  if (where === 'prompt') return range(0, Math.min(promptLength, length));
+  if (where === 'generated') return range(promptLength, length);
+  return where.map((given) => {
+    const position = given < 0 ? end + given : given;
+    if (!Number.isInteger(given) || position < 0 || position >= length)
+      throw new LabError(
+        'position-range',
+        `An edit names position ${given}; there are ${length}.`,
+        'Positions count from 0; negative ones from the end.',
+      );
+    return position;
+  });
+}
+const range = (from: number, to: number): number[] => Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
+
+/** `capacity`: the most positions that any sequence may take. */
+export function compileEdits(
+  hooks: ReadonlyMap<string, HookInfo>,
+  placed: readonly PlacedEdit[],
+  capacity: number,
+  special: readonly number[],
+  vocab: number,
+): CompiledEdits {
+  const order = new Map<string, number[]>();
+  placed.forEach(({ edit }, i) => {
+    findHook(hooks, edit.at);
+    order.set(edit.at, [...(order.get(edit.at) ?? []), i]);
+  });
+  const specialWords = Math.ceil(vocab / 32) + 1;
+  const dialsAt = 4;
+  const recordsAt = dialsAt + 4 * placed.length;
+  const specialAt = recordsAt + RECORD * placed.length;
+  const bitsWords = Math.ceil(capacity / 32) + 1;
+  const bitsAt = specialAt + specialWords;
+  let size = bitsAt + bitsWords * placed.length;
+  const forms = placed.map((each) => {
+    const info = findHook(hooks, each.edit.at);
+    const form = formOf(each, info);
+    const vectorAt = size;
+    size += form.numbers.length;
+    const mapAt = size;
+    if (each.edit.kind === 'replace') size += capacity;
+    return { ...form, vectorAt, mapAt };
+  });
+  const words = new Uint32Array(size);
+  const floats = new Float32Array(words.buffer);
+  words[0] = specialAt;
+  for (const id of special) if (id < vocab) setBit(words, specialAt, id);
+  const sites = new Map<string, Site>();
+  let next = recordsAt;
+  for (const [hook, list] of order) {
+    sites.set(hook, { first: next, count: list.length });
+    for (const i of list) {
+      const each = placed[i];
+      const form = forms[i];
+      if (!each || !form) continue;
+      const { edit } = each;
+      const bits = bitsAt + bitsWords * i;
+      const record = [
+        KINDS[edit.kind],
+        each.sequence,
+        form.vectorAt,
+        form.vectorWidth,
+        form.unit0,
+        form.units,
+        form.joined ? 1 : 0,
+        bits,
+        edit.skipSpecial ? 1 : 0,
+        form.mapAt,
+        form.sourceWidth,
+        dialsAt + 4 * i,
+      ];
+      words.set(record, next);
+      next += RECORD;
+      for (const position of positionsOf(edit.where, each.promptLength, each.length, each.end)) setBit(words, bits, position);
+      floats.set(form.numbers, form.vectorAt);
+      if (edit.kind === 'replace') {
+        words.fill(NONE, form.mapAt, form.mapAt + capacity);
+        if (each.source) for (const [position, row] of each.source.map) words[form.mapAt + position] = row;
+        else words.fill(0, form.mapAt, form.mapAt + capacity);
+      }
+      floats[dialsAt + 4 * i] = valueOf(edit) ?? 0;
+      floats[dialsAt + 4 * i + 1] = strengthOf(edit);
+    }
+  }
+  return { words, sites, dials: placed.map((_, i) => dialsAt + 4 * i) };
+}
+
+function setBit(words: Uint32Array, at: number, i: number): void {
+  words[at + (i >> 5)] = ((words[at + (i >> 5)] ?? 0) | (1 << (i & 31))) >>> 0;
+}
+
+interface Form {
+  numbers: Float32Array;
+  vectorWidth: number;
+  unit0: number;
+  units: number;
+  joined: boolean;
+  sourceWidth: number;
+}
+
+/** Which units an edit touches and the numbers it brings, by the shape of its vector and the hook's. */
+function formOf(placed: PlacedEdit, info: HookInfo): Form {
+  const { edit, source } = placed;
+  const { units, headed, width, keys } = info.geometry;
+  if (edit.head !== undefined && !headed) throw shape(edit, 'this hook has no heads');
+  if (edit.head !== undefined && (!Number.isInteger(edit.head) || edit.head < 0 || edit.head >= units))
+    throw shape(edit, `head ${edit.head} of ${units}`);
+  const unit0 = edit.head ?? 0;
+  const some = edit.head === undefined ? units : 1;
+  if (edit.kind === 'replace') {
+    if (edit.value === 'zero') return { numbers: new Float32Array(0), vectorWidth: 0, unit0, units: some, joined: false, sourceWidth: 0 };
+    if (!source) throw shape(edit, 'its source is missing');
+    return { numbers: source.data, vectorWidth: source.rowWords, unit0, units: some, joined: false, sourceWidth: source.width };
+  }
+  const { vector } = edit;
+  if (vector.some((each) => !Number.isFinite(each)))
+    throw new LabError(
+      'edit-shape',
+      `The vector of an edit at ${edit.at} holds a number that is not finite.`,
+      'Check where the vector comes from.',
+    );
+  const joined = !keys && units > 1 && vector.length === some * width && some > 1;
+  if (!keys && !joined && vector.length !== width)
+    throw shape(
+      edit,
+      `the vector holds ${vector.length} numbers; ${units > 1 && some > 1 ? `${width} (for each head) or ${units * width} (all heads)` : width} fit`,
+    );
+  const numbers = edit.kind === 'add' ? vector : unitLength(vector);
+  return { numbers, vectorWidth: numbers.length, unit0, units: some, joined, sourceWidth: 0 };
+}
+
+const shape = (edit: EngineEdit, what: string): LabError =>
+  new LabError('edit-shape', `An edit at ${edit.at} does not fit: ${what}.`, 'lab.hooks() gives each hook’s shape.');
+
+/** v̂, normalised in float64. A zero vector has no direction and is refused. */
+export function unitLength(v: Float32Array): Float32Array {
+  let square = 0;
+  for (const each of v) square += each * each;
+  if (!(square > 0)) throw new LabError('edit-shape', 'A vector of zeros has no direction.', 'Project and cap need a direction.');
+  const inverse = 1 / Math.sqrt(square);
+  return v.map((each) => each * inverse);
+}

@@ -1,0 +1,78 @@
+/**
+ * The engine's own table of weights: which matrices a spec has, how wide they are, and how one that is larger than the
+ * binding limit is split by rows. Pure, so that a plan can be made (and tested) without a GPU.
+ */
+import type { ModelSpec } from './spec';
+import { layoutOf, pad4 } from './layout';
+
+export type Dtype = 'f32' | 'f16' | 'bf16';
+export const WORD_BYTES: Record<Dtype, number> = { f32: 4, f16: 2, bf16: 2 };
+
+export interface Piece {
+  /** The buffer's name in the pool. */
+  buffer: string;
+  row0: number;
+  rows: number;
+}
+export interface Matrix {
+  name: string;
+  /** Outputs. */
+  n: number;
+  /** Padded width. */
+  k: number;
+  dtype: Dtype;
+  pieces: Piece[];
+}
+/** Words of the one buffer that holds every norm gain, norm bias and projection bias. */
+export type Vectors = ReadonlyMap<string, number>;
+
+export interface WeightTable {
+  matrices: ReadonlyMap<string, Matrix>;
+  vectors: Vectors;
+  vectorWords: number;
+}
+
+/** `dtypeOf` tells a matrix's stored type; `limit` is the largest binding. */
+export function weightTable(spec: ModelSpec, dtypeOf: (name: string) => Dtype, limit: number): WeightTable {
+  const layout = layoutOf(spec);
+  const matrices = new Map<string, Matrix>();
+  const matrix = (name: string, n: number, k: number): void => {
+    const dtype = dtypeOf(name);
+    const rowBytes = k * WORD_BYTES[dtype];
+    const most = Math.max(2, Math.floor(limit / rowBytes / 2) * 2);
+    const pieces: Piece[] = [];
+    for (let row0 = 0; row0 < n; row0 += most) pieces.push({ buffer: `w.${name}#${pieces.length}`, row0, rows: Math.min(most, n - row0) });
+    matrices.set(name, { name, n, k, dtype, pieces });
+  };
+  const vectors = new Map<string, number>();
+  let words = 0;
+  const vector = (name: string, length: number): void => {
+    vectors.set(name, words);
+    words += pad4(length);
+  };
+  const norm = (name: string): void => {
+    vector(`${name}.w`, spec.dModel);
+    // Directly after the gain: the norm kernels read gain, then bias.
+    if (spec.norm.kind === 'layer') vector(`${name}.b`, spec.dModel);
+  };
+  matrix('embed', spec.vocab, layout.dModel);
+  if (!spec.tied) matrix('unembed', spec.vocab, layout.dModel);
+  const qkv = (spec.heads + 2 * spec.kvHeads) * spec.dHead;
+  const mlpIn = spec.mlp.gated ? 2 * spec.dMlp : spec.dMlp;
+  for (let l = 0; l < spec.layers; l++) {
+    const b = `blocks.${l}`;
+    norm(`${b}.ln1`);
+    matrix(`${b}.attn.qkv`, qkv, layout.dModel);
+    if (spec.bias.qkv) vector(`${b}.attn.qkv.b`, qkv);
+    matrix(`${b}.attn.out`, spec.dModel, layout.dHeads);
+    if (spec.bias.out) vector(`${b}.attn.out.b`, spec.dModel);
+    norm(`${b}.ln2`);
+    matrix(`${b}.mlp.in`, mlpIn, layout.dModel);
+    if (spec.bias.mlpIn) vector(`${b}.mlp.in.b`, mlpIn);
+    matrix(`${b}.mlp.out`, spec.dModel, layout.dMlp);
+    if (spec.bias.mlpOut) vector(`${b}.mlp.out.b`, spec.dModel);
+  }
+  norm('ln_final');
+  if (spec.bias.unembed) vector('unembed.b', spec.vocab);
+  return { matrices, vectors, vectorWords: Math.max(4, words) };
+}

@@ -1,0 +1,323 @@
+/**
+ * Runs: ragged batches of sequences through one plan, with taps, edits and what is asked of the logits. A sequence may
+ * share the keys of another's first positions and may start at a stored residual: what sweeps are made of.
+ */
+import { LabError } from '../errors';
+import type { EngineEdit } from '../contract';
+import type { Tensor } from '../api';
+import { Program, type Op } from '../gpu/commands';
+import { distribution, HEADER, resultWords } from '../kernels/distribution';
+import { compileEdits, type PlacedEdit } from './edits';
+import { findHook, geometryOf, type HookInfo } from './hooks';
+import { plan, unembed, type CacheShape, type PlanInput, type Tap } from './plan';
+import { Readback } from './readback';
+import { NOBODY, rowWords, type Row } from './rows';
+import { checkIds, type Runtime } from './runtime';
+import { allocate } from './scratch';
+import { sourceOf } from './sources';
+
+export interface Sequence {
+  ids: readonly number[];
+  promptLength: number;
+  edits: readonly EngineEdit[];
+  taps: readonly string[];
+  /** Positions whose logits are wanted whole. */
+  logits: readonly number[];
+  /** Positions whose distribution is wanted: its first `top` tokens, and the target's place in it. */
+  distribution?: { positions: readonly number[]; top: number; targets?: readonly number[] };
+  /** The keys of positions before `length` are those of sequence `of` (same batch, same tokens there); rows begin at `length`. */
+  prefix?: { of: number; length: number };
+  /** Rows enter at `layer` with these residuals, [rows][d_model]; nothing is computed before. */
+  start?: { layer: number; residual: Float32Array };
+}
+
+export interface Distribution {
+  max: number;
+  sum: number;
+  /** nats */
+  entropy: number;
+  /** nats, of the row against its reference: KL(reference ‖ row). NaN without one. */
+  kl: number;
+  targetLogProb: number;
+  targetRank: number;
+  top: { id: number; probability: number }[];
+}
+
+export interface SequenceResult {
+  taps: Record<string, Tensor>;
+  /** [positions asked][d_vocab] */
+  logits: Float32Array;
+  distribution: Distribution[];
+}
+
+/** Bytes of logits held at once. */
+const LOGITS = 64 << 20;
+
+interface Laid {
+  sequence: Sequence;
+  /** Row of its first computed position. */
+  row0: number;
+  first: number;
+  count: number;
+}
+
+export interface Planned {
+  ops: Op[];
+  rows: Row[];
+  laid: Laid[];
+  readback: Readback;
+  edits: ReturnType<typeof compileEdits>;
+  shape: { keys: number; cache: CacheShape; logits: number; results: number };
+  targets: number[];
+  top: number;
+  stored: Float32Array<ArrayBuffer>;
+}
+
+export async function runBatch(model: Runtime, sequences: readonly Sequence[]): Promise<SequenceResult[]> {
+  const planned = await planBatch(model, sequences);
+  const { gpu, scratch: pool } = model;
+  const { ops, readback } = planned;
+  prepare(model, planned);
+  const program = await Program.prepare(gpu, ops, pool);
+  try {
+    program.run();
+    await gpu.check();
+    const bytes = await readback.read(gpu);
+    return planned.laid.map((laid, i) => collect(model, planned, laid, i, bytes));
+  } finally {
+    program.free();
+    readback.free(gpu);
+  }
+}
+
+/** Buffers of the plan's sizes, rows, edits and targets uploaded. */
+function prepare(model: Runtime, planned: Planned): void {
+  const { gpu, planner, scratch: pool } = model;
+  const rows = rowWords(planned.rows);
+  allocate(planner, { rows: planned.rows.length, ...planned.shape }, planned.ops, pool);
+  gpu.write(pool.need('rows', rows.byteLength), 0, rows);
+  gpu.write(pool.need('edits', planned.edits.words.byteLength), 0, planned.edits.words);
+  const targets = Uint32Array.from(planned.targets.length ? planned.targets : [NOBODY]);
+  gpu.write(pool.need('targets', targets.byteLength), 0, targets);
+  if (planned.stored.length) gpu.write(pool.need('stored', planned.stored.byteLength), 0, planned.stored);
+  planned.readback.allocate(gpu, pool);
+}
+
+/** The plan of a batch, with everything it needs uploaded; replace sources are computed on the way. */
+export async function planBatch(model: Runtime, sequences: readonly Sequence[]): Promise<Planned> {
+  const { planner, spec } = model;
+  const { layout, hooks } = planner;
+  for (const sequence of sequences) {
+    checkIds(model, sequence.ids);
+    for (const hook of sequence.taps) findHook(hooks, hook);
+  }
+  // Rows that start later come last: those active at a layer are then the first so many.
+  const order = sequences.map((_, i) => i).sort((a, b) => (sequences[a]?.start?.layer ?? 0) - (sequences[b]?.start?.layer ?? 0) || a - b);
+  const laid: Laid[] = [];
+  const rows: Row[] = [];
+  const starts: { layer: number; row0: number; rows: number; storedRow: number }[] = [];
+  const storedRows: Float32Array[] = [];
+  let storedCount = 0;
+  for (const i of order) {
+    const sequence = sequences[i];
+    if (!sequence) continue;
+    const first = sequence.prefix?.length ?? 0;
+    const count = sequence.ids.length - first;
+    const row0 = rows.length;
+    laid[i] = { sequence, row0, first, count };
+    for (let position = first; position < sequence.ids.length; position++)
+      rows.push({
+        token: sequence.ids[position] ?? 0,
+        position,
+        slot: i,
+        prefixSlot: sequence.prefix?.of ?? i,
+        prefixLength: first,
+        sequence: i,
+        follow: NOBODY,
+      });
+    if (sequence.start) {
+      if (sequence.start.residual.length !== count * spec.dModel)
+        throw new LabError('internal', 'A stored residual has the wrong size.', 'Please report this.');
+      starts.push({ layer: sequence.start.layer, row0, rows: count, storedRow: storedCount });
+      storedRows.push(sequence.start.residual);
+      storedCount += count;
+    }
+  }
+  const longest = Math.max(...sequences.map((each) => each.ids.length));
+  const cache: CacheShape = { slots: sequences.length, cap: longest, kept: false };
+  const placed: PlacedEdit[] = [];
+  for (const [i, sequence] of sequences.entries())
+    for (const edit of sequence.edits) {
+      const target = { promptLength: sequence.promptLength, length: sequence.ids.length, end: sequence.ids.length };
+      const source = await sourceOf(hooks, edit, target, (ids, hook) => readHook(model, ids, hook));
+      placed.push({ edit, sequence: i, ...target, ...(source ? { source } : {}) });
+    }
+  const edits = compileEdits(hooks, placed, longest, model.special, spec.vocab);
+  const readback = new Readback(model.gpu.limits.maxBufferSize);
+  const taps: Tap[] = [];
+  laid.forEach(({ sequence, row0, count }, i) => {
+    for (const hook of new Set(sequence.taps)) {
+      const { rowStride } = geometryOf(findHook(hooks, hook), longest);
+      taps.push({ hook, row0, rows: count, ...readback.reserve(`${i}/${hook}`, 4 * count * rowStride) });
+    }
+  });
+  const input: PlanInput = { rows: rows.length, cache, keys: longest, sites: edits.sites, taps, starts };
+  const built = plan(planner, input);
+  const ops = [...built.ops];
+  // Logits, in chunks: gathered rows → ln_final, W_U → copied out whole, or reduced on the spot.
+  const perChunk = Math.max(1, Math.min(Math.floor(LOGITS / (4 * layout.vocab)), 4096));
+  const wantWhole = laid.flatMap(({ sequence, row0, first }, i) =>
+    sequence.logits.map((position, j) => ({ row: row0 + position - first, key: `${i}/logits/${j}`, target: NOBODY })),
+  );
+  const wantRead = laid.flatMap(({ sequence, row0, first }) =>
+    (sequence.distribution?.positions ?? []).map((position, j) => ({
+      row: row0 + position - first,
+      key: '',
+      target: sequence.distribution?.targets?.[j] ?? NOBODY,
+    })),
+  );
+  const top = Math.max(0, ...sequences.map((each) => each.distribution?.top ?? 0));
+  const gather = (want: readonly { row: number }[]): void => {
+    want.forEach(({ row }, to) => {
+      const last = ops.at(-1);
+      const from = 4 * row * layout.dModel;
+      // Neighbouring rows travel together.
+      if (to > 0 && last?.op === 'copy' && last.to === 'final' && last.fromOffset + last.bytes === from) last.bytes += 4 * layout.dModel;
+      else
+        ops.push({
+          op: 'copy',
+          from: built.stream.buffer,
+          fromOffset: from,
+          to: 'final',
+          toOffset: 4 * to * layout.dModel,
+          bytes: 4 * layout.dModel,
+          hook: 'logits',
+        });
+    });
+    ops.push(...unembed(planner, { x: 'final', row0: 0, rows: want.length, normed: built.stream.normed }));
+  };
+  for (let at = 0; at < wantWhole.length; at += perChunk) {
+    const chunk = wantWhole.slice(at, at + perChunk);
+    gather(chunk);
+    chunk.forEach(({ key }, i) => {
+      const { to, offset } = readback.reserve(key, 4 * layout.vocab);
+      ops.push({
+        op: 'copy',
+        from: 'logits',
+        fromOffset: 4 * i * layout.vocab,
+        to,
+        toOffset: offset,
+        bytes: 4 * layout.vocab,
+        hook: 'logits',
+      });
+    });
+  }
+  for (let at = 0; at < wantRead.length; at += perChunk) {
+    const chunk = wantRead.slice(at, at + perChunk);
+    gather(chunk);
+    ops.push(
+      distribution({
+        logits: 'logits',
+        rows: chunk.length,
+        n: spec.vocab,
+        stride: layout.vocab,
+        k: Math.min(top, spec.vocab),
+        outRow: at,
+        hook: 'logits',
+      }),
+    );
+  }
+  const results = wantRead.length * resultWords(Math.min(top, spec.vocab));
+  if (results) {
+    const { to, offset } = readback.reserve('dist', 4 * results);
+    ops.push({ op: 'copy', from: 'dist', fromOffset: 0, to, toOffset: offset, bytes: 4 * results, hook: 'logits' });
+  }
+  const stored = new Float32Array(storedCount * layout.dModel);
+  let to = 0;
+  for (const residual of storedRows)
+    for (let at = 0; at < residual.length; at += spec.dModel, to += layout.dModel) stored.set(residual.subarray(at, at + spec.dModel), to);
+  const logits = Math.min(perChunk, Math.max(wantWhole.length, wantRead.length));
+  return {
+    ops,
+    rows,
+    laid,
+    readback,
+    edits,
+    shape: { keys: longest, cache, logits, results },
+    targets: wantRead.map((each) => each.target),
+    top: Math.min(top, spec.vocab),
+    stored,
+  };
+}
+
+export async function readHook(model: Runtime, ids: readonly number[], hook: string): Promise<Tensor> {
+  const [result] = await runBatch(model, [{ ids, promptLength: ids.length, edits: [], taps: [hook], logits: [] }]);
+  const found = result?.taps[hook];
+  if (!found) throw new LabError('internal', `No values came back from ${hook}.`, 'Please report this.');
+  return found;
+}
+
+function collect(model: Runtime, planned: Planned, laid: Laid, index: number, bytes: (key: string) => ArrayBuffer): SequenceResult {
+  const { spec, planner } = model;
+  const { sequence, first, count } = laid;
+  const taps: Record<string, Tensor> = {};
+  for (const hook of sequence.taps) {
+    const info = findHook(planner.hooks, hook);
+    taps[hook] = tensorOf(
+      info,
+      new Float32Array(bytes(`${index}/${hook}`)),
+      count,
+      first,
+      planned.shape.keys,
+      hook.endsWith('scores') ? -Infinity : 0,
+    );
+  }
+  const logits = new Float32Array(sequence.logits.length * spec.vocab);
+  sequence.logits.forEach((_, j) => logits.set(new Float32Array(bytes(`${index}/logits/${j}`)).subarray(0, spec.vocab), j * spec.vocab));
+  const wanted = sequence.distribution?.positions.length ?? 0;
+  if (!wanted) return { taps, logits, distribution: [] };
+  const before = planned.laid.slice(0, index).reduce((sum, each) => sum + (each.sequence.distribution?.positions.length ?? 0), 0);
+  const all = bytes('dist');
+  const step = resultWords(planned.top);
+  const rows = Array.from({ length: wanted }, (_, j) => distributionOf(all, (before + j) * step, planned.top));
+  return { taps, logits, distribution: rows.map((row) => ({ ...row, top: row.top.slice(0, sequence.distribution?.top ?? 0) })) };
+}
+
+/** One row of shaders/distribution.wgsl's results; the logarithms are taken here, in float64. */
+export function distributionOf(buffer: ArrayBuffer, at: number, top: number): Distribution {
+  const words = new Uint32Array(buffer, 4 * at, resultWords(top));
+  const floats = new Float32Array(buffer, 4 * at, resultWords(top));
+  const f = (i: number): number => floats[i] ?? NaN;
+  const logSum = Math.log(f(1));
+  return {
+    max: f(0),
+    sum: f(1),
+    entropy: logSum - f(2) / f(1),
+    kl: f(3) - Math.log(f(7)) + logSum,
+    targetLogProb: f(4) - f(0) - logSum,
+    targetRank: words[5] ?? 0,
+    top: Array.from({ length: top }, (_, j) => ({ id: words[HEADER + 2 * j] ?? 0, probability: f(HEADER + 2 * j + 1) })),
+  };
+}
+
+/** Rows as they lay on the GPU, into TransformerLens's shape. */
+function tensorOf(info: HookInfo, rows: Float32Array, count: number, first: number, keys: number, masked: number): Tensor {
+  const { units, width, stride, rowStride } = geometryOf(info, keys);
+  if (info.geometry.keys) {
+    const length = first + count;
+    const data = new Float32Array(units * count * length).fill(masked);
+    for (let row = 0; row < count; row++)
+      for (let u = 0; u < units; u++) {
+        const from = row * rowStride + u * stride;
+        data.set(rows.subarray(from, from + first + row + 1), (u * count + row) * length);
+      }
+    return { shape: [units, count, length], data };
+  }
+  const data = new Float32Array(count * units * width);
+  for (let row = 0; row < count; row++)
+    for (let u = 0; u < units; u++) {
+      const from = row * rowStride + u * stride;
+      data.set(rows.subarray(from, from + width), (row * units + u) * width);
+    }
+  return { shape: [count, ...(info.shape.length === 3 ? [units, width] : [width])], data };
+}

@@ -1,0 +1,110 @@
+/**
+ * A model on the GPU: its spec, weights, hooks, and the scratch that runs share. Everything that computes is given one.
+ */
+import { LabError } from '../errors';
+import type { ModelRecord, OnProgress, UseOptions } from '../contract';
+import { Pool } from '../gpu/commands';
+import type { Gpu } from '../gpu/device';
+import type { Variants } from '../kernels/linear';
+import { familyOf } from './families';
+import { hooksOf } from './hooks';
+import { layoutOf } from './layout';
+import type { Planner } from './plan';
+import type { ModelSpec } from './spec';
+import { loadWeights, type TensorReader } from './weights';
+
+/** The rotary table grows with the context; longer sequences than this are refused for now. */
+const MOST_POSITIONS = 32768;
+
+export interface Runtime {
+  gpu: Gpu;
+  id: string;
+  planner: Planner;
+  spec: ModelSpec;
+  /** Weights and tables. */
+  weights: Pool;
+  /** Scratch for runs (not for generation, which keeps its own). */
+  scratch: Pool;
+  /** Longest sequence. */
+  context: number;
+  /** Ids of special tokens, for skipSpecial. */
+  special: readonly number[];
+}
+
+export interface LoadOptions {
+  gpu: Gpu;
+  record: ModelRecord;
+  reader: TensorReader;
+  use: UseOptions;
+  special: readonly number[];
+  variants: Variants;
+  signal?: AbortSignal;
+  progress?: OnProgress | undefined;
+}
+
+export async function loadModel(options: LoadOptions): Promise<Runtime> {
+  const { gpu, record } = options;
+  const family = familyOf(record.config);
+  const spec = family.spec(record.config);
+  const layout = layoutOf(spec);
+  const weights = new Pool(gpu);
+  try {
+    const table = await loadWeights({
+      gpu,
+      pool: weights,
+      family,
+      spec,
+      layout,
+      record,
+      reader: options.reader,
+      weights: options.use.weights,
+      progress: options.progress,
+      ...(options.signal ? { signal: options.signal } : {}),
+    });
+    const context = Math.min(spec.context, MOST_POSITIONS);
+    if (spec.positions.kind === 'rotary') {
+      const rope = ropeTable(context, spec.positions.dims, spec.positions.base);
+      weights.need('rope', rope.byteLength);
+      gpu.write(weights.get('rope'), 0, rope);
+    }
+    await gpu.check();
+    const planner: Planner = { spec, layout, weights: table, hooks: hooksOf(spec, layout), variants: options.variants };
+    return { gpu, id: record.id, planner, spec, weights, scratch: new Pool(gpu, weights), context, special: options.special };
+  } catch (thrown) {
+    weights.free();
+    throw thrown;
+  }
+}
+
+export function freeModel(model: Runtime): void {
+  model.scratch.free();
+  model.weights.free();
+}
+
+/** cos and sin of position · base^(−2i/dims), in float64 rounded once: [context][dims/2] pairs. */
+export function ropeTable(context: number, dims: number, base: number): Float32Array<ArrayBuffer> {
+  const half = dims / 2;
+  const table = new Float32Array(context * half * 2);
+  for (let i = 0; i < half; i++) {
+    const frequency = base ** ((-2 * i) / dims);
+    for (let position = 0; position < context; position++) {
+      const angle = position * frequency;
+      table[2 * (position * half + i)] = Math.cos(angle);
+      table[2 * (position * half + i) + 1] = Math.sin(angle);
+    }
+  }
+  return table;
+}
+
+export function checkIds(model: Runtime, ids: readonly number[]): void {
+  if (ids.length === 0) throw new LabError('prompt-empty', 'The prompt has no tokens.', 'Type some text, or ask for a BOS token.');
+  if (ids.length > model.context)
+    throw new LabError('prompt-too-long', `The prompt has ${ids.length} tokens; this model reads ${model.context}.`, 'Shorten the text.');
+  const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= model.spec.vocab);
+  if (bad !== undefined)
+    throw new LabError(
+      'token-range',
+      `${bad} is no token of this model; ids go from 0 to ${model.spec.vocab - 1}.`,
+      'Tokenise the text with this model’s tokeniser.',
+    );
+}

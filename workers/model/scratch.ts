@@ -1,0 +1,63 @@
+/**
+ * How large each named scratch buffer must be, from the operations that use it: only what a plan binds is allocated.
+ */
+import type { Op, Pool } from '../gpu/commands';
+import type { Planner, CacheShape } from './plan';
+import { kvHalfWords } from './plan';
+
+export interface ScratchShape {
+  rows: number;
+  keys: number;
+  cache: CacheShape;
+  /** Rows of logits at once. */
+  logits: number;
+  /** Words of distribution results. */
+  results: number;
+}
+
+/** `shared`: buffers that a parent of the pool holds already. */
+export function allocate(
+  planner: Planner,
+  shape: ScratchShape,
+  ops: readonly Op[],
+  pool: Pool,
+  shared: (name: string) => boolean = () => false,
+): void {
+  const { layout, spec } = planner;
+  const { rows } = shape;
+  const kvRow = spec.kvHeads * layout.dHead;
+  const words: Record<string, number> = {
+    rows: rows * 8,
+    resid: rows * layout.dModel,
+    xn: rows * layout.dModel,
+    part: rows * layout.dModel,
+    normalized: rows * layout.dModel,
+    scale: rows,
+    q: rows * layout.dHeads,
+    qr: rows * layout.dHeads,
+    z: rows * layout.dHeads,
+    lse: rows * spec.heads,
+    kvraw: 2 * rows * kvRow,
+    kr: rows * kvRow,
+    scores: rows * spec.heads * shape.keys,
+    pattern: rows * spec.heads * shape.keys,
+    pre: rows * layout.dMlp * (spec.mlp.gated ? 2 : 1),
+    post: rows * layout.dMlp,
+    final: shape.logits * layout.dModel,
+    fn: shape.logits * layout.dModel,
+    logits: shape.logits * layout.vocab,
+    reference: shape.logits * layout.vocab,
+    dist: shape.results,
+  };
+  const used = new Set<string>();
+  for (const op of ops) {
+    if (op.op === 'copy') used.add(op.from).add(op.to);
+    else for (const bind of op.bind) if (bind) used.add(bind.buffer);
+  }
+  for (const name of used) {
+    if (shared(name)) continue;
+    const size = words[name];
+    if (size !== undefined) pool.need(name, 4 * size);
+    else if (/^kv(\.\d+)?$/.test(name)) pool.need(name, 8 * kvHalfWords(shape.cache, spec, layout));
+  }
+}

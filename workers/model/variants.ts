@@ -1,0 +1,115 @@
+/**
+ * Which kernel of each kind runs on this device: measured once on the model's own weights, remembered per adapter by the
+ * page, and pinned by ?variants=matvec:workgroup,… The candidates agree to rounding; only their speed differs.
+ */
+import { LabError } from '../errors';
+import { Program, type Op } from '../gpu/commands';
+import type { Gpu } from '../gpu/device';
+import type { Variants } from '../kernels/linear';
+import { plan, unembed } from './plan';
+import { NOBODY, rowWords } from './rows';
+import type { Runtime } from './runtime';
+import { allocate } from './scratch';
+
+export const CANDIDATES: { [K in keyof Variants]: readonly Variants[K][] } = {
+  matvec: ['register', 'workgroup', 'subgroup'],
+  matmul: ['register', 'tiled'],
+  attention: ['serial', 'workgroup'],
+};
+
+/** Before anything was measured: what suits a GPU, or SwiftShader, where barriers are dear. */
+export function firstGuess(gpu: Gpu): Variants {
+  const software = gpu.adapter.info.architecture === 'swiftshader' || gpu.adapter.info.isFallbackAdapter === true;
+  if (software) return { matvec: 'register', matmul: 'register', attention: 'serial' };
+  return { matvec: gpu.device.features.has('subgroups') ? 'subgroup' : 'workgroup', matmul: 'tiled', attention: 'workgroup' };
+}
+
+/** “matvec:register,attention:serial” → those kinds pinned. */
+export function parsePins(text: string | undefined): Partial<Variants> {
+  const pins: Record<string, string> = {};
+  for (const part of (text ?? '').split(',').filter(Boolean)) {
+    const [kind = '', name = ''] = part.split(':');
+    const known: readonly string[] | undefined = kind in CANDIDATES ? CANDIDATES[kind as keyof Variants] : undefined;
+    if (!known?.includes(name))
+      throw new LabError(
+        'option-unsupported',
+        `?variants= names “${part}”, which is no kernel variant.`,
+        `Known: ${Object.entries(CANDIDATES)
+          .map(([key, names]) => `${key}:${names.join('|')}`)
+          .join(', ')}.`,
+      );
+    pins[kind] = name;
+  }
+  return pins;
+}
+
+/** Milliseconds of each candidate on a decoded token and on a read stretch; the fastest of each kind is chosen. */
+export async function measure(
+  model: Runtime,
+  pins: Partial<Variants>,
+  rounds = 3,
+): Promise<{ chosen: Variants; milliseconds: Record<string, number> }> {
+  const { gpu } = model;
+  const chosen: Variants = { ...firstGuess(gpu), ...pins };
+  const milliseconds: Record<string, number> = {};
+  const contest = async <K extends keyof Variants>(kind: K, rows: number): Promise<void> => {
+    if (pins[kind] !== undefined) return;
+    let best = Infinity;
+    for (const name of CANDIDATES[kind]) {
+      if (name === 'subgroup' && !gpu.device.features.has('subgroups')) continue;
+      const variants = { ...chosen, [kind]: name };
+      const time = await timeOf(model, variants, rows, rounds, best);
+      milliseconds[`${kind}:${name}`] = time;
+      if (time < best) {
+        best = time;
+        chosen[kind] = name;
+      }
+    }
+  };
+  await contest('matvec', 1);
+  await contest('attention', 1);
+  await contest('matmul', 64);
+  return { chosen, milliseconds };
+}
+
+/** The best of a few rounds over the first block and the unembedding; gives up early where the first is hopeless. */
+async function timeOf(model: Runtime, variants: Variants, rows: number, rounds: number, best: number): Promise<number> {
+  const { gpu, spec, scratch: pool } = model;
+  const planner = { ...model.planner, variants, spec: { ...spec, layers: 1 } };
+  const cap = Math.max(rows, Math.min(model.context, 64));
+  const cache = { slots: 1, cap, kept: false };
+  const count = Math.min(rows, model.context);
+  const first = rows === 1 ? cap - 1 : 0;
+  const { ops, stream } = plan(planner, { rows: count, cache, keys: cap, sites: new Map(), taps: [] });
+  const all: Op[] = [...ops, ...(rows === 1 ? unembed(planner, { x: stream.buffer, row0: 0, rows: 1, normed: false }) : [])];
+  allocate(planner, { rows: count, keys: cap, cache, logits: 1, results: 0 }, all, pool);
+  const table = Array.from({ length: count }, (_, i) => ({
+    token: 0,
+    position: first + i,
+    slot: 0,
+    prefixSlot: 0,
+    prefixLength: 0,
+    sequence: 0,
+    follow: NOBODY,
+  }));
+  const words = rowWords(table);
+  gpu.write(pool.need('rows', words.byteLength), 0, words);
+  const program = await Program.prepare(gpu, all, pool);
+  try {
+    let time = Infinity;
+    for (let round = 0; round <= rounds; round++) {
+      await gpu.device.queue.onSubmittedWorkDone();
+      const start = performance.now();
+      program.run();
+      await gpu.device.queue.onSubmittedWorkDone();
+      // The first round warms up; but one that is already far behind need not be repeated.
+      const took = performance.now() - start;
+      if (round > 0 || took > 4 * best) time = Math.min(time, took);
+      if (took > 4 * best) break;
+    }
+    await gpu.check();
+    return time;
+  } finally {
+    program.free();
+  }
+}

@@ -1,0 +1,240 @@
+/**
+ * A kept model's tensors into GPU buffers, in pieces: file → staging buffer → repack kernel. Nothing is held whole in
+ * memory. Matrices keep their stored type (or the one asked for); norm gains and biases are one f32 buffer.
+ */
+import { LabError, throwIfAborted } from '../errors';
+import type { ModelRecord, OnProgress, StoredDtype, StoredTensor, UseOptions } from '../contract';
+import type { Gpu } from '../gpu/device';
+import { Program, type Pool } from '../gpu/commands';
+import { repack, type Repack } from '../kernels/repack';
+import type { Family, TensorRule } from './family';
+import { pad4, type Layout } from './layout';
+import { weightTable, type Dtype, type Matrix, type WeightTable } from './matrices';
+import { placementOf, rowOf, type Placement } from './place';
+import type { ModelSpec } from './spec';
+
+/** What reads tensor bytes; workers/library gives one for kept models. */
+export interface TensorReader {
+  read(file: number, offset: number, into: Uint8Array): void | Promise<void>;
+}
+
+const PIECE = 8 << 20;
+const TYPES: Record<StoredDtype, Dtype> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
+const BYTES: Record<StoredDtype, number> = { F32: 4, F16: 2, BF16: 2 };
+
+interface Job {
+  rule: TensorRule;
+  tensor: StoredTensor;
+  to: Placement;
+}
+
+export interface LoadCall {
+  gpu: Gpu;
+  pool: Pool;
+  family: Family;
+  spec: ModelSpec;
+  layout: Layout;
+  record: ModelRecord;
+  reader: TensorReader;
+  weights: UseOptions['weights'];
+  signal?: AbortSignal;
+  progress?: OnProgress | undefined;
+}
+
+export async function loadWeights(call: LoadCall): Promise<WeightTable> {
+  const { gpu, pool, family, spec, record } = call;
+  const byName = new Map(record.tensors.map((each) => [each.name, each]));
+  const jobs = family.tensors(spec).map((rule): Job => {
+    const tensor = byName.get(rule.name);
+    if (!tensor)
+      throw new LabError(
+        'tensor-missing',
+        `The kept model has no tensor “${rule.name}”.`,
+        'Remove the model from the shelf and drop it again.',
+      );
+    return { rule, tensor, to: placementOf(rule.place, spec) };
+  });
+  const table = weightTable(
+    spec,
+    (name) => dtypeOf(name, jobs, call.weights),
+    Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize),
+  );
+  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+  for (const matrix of table.matrices.values())
+    for (const piece of matrix.pieces) pool.need(piece.buffer, piece.rows * matrix.k * (matrix.dtype === 'f32' ? 4 : 2), usage);
+  const vectors = new Float32Array(table.vectorWords);
+  const staging = new Staging(gpu, pool);
+  const of = jobs.reduce((sum, job) => sum + job.tensor.bytes, 0);
+  const start = performance.now();
+  let done = 0;
+  let last = 0;
+  const step = async (bytes: number): Promise<void> => {
+    throwIfAborted(call.signal);
+    done += bytes;
+    if (done - last > 4 * PIECE || done === of) {
+      last = done;
+      // Bounds what the queue holds, and surfaces an out-of-memory early.
+      await gpu.device.queue.onSubmittedWorkDone();
+      await gpu.check();
+      const rate = done / (performance.now() - start);
+      call.progress?.({ stage: 'Loading onto the GPU', done, of, secondsLeft: (of - done) / rate / 1000 });
+    }
+  };
+  try {
+    for (const job of jobs) {
+      const { to } = job;
+      if (to.vector) await loadVector(call, job, vectors, table, step);
+      else if (to.name === 'pos') await loadPositions(call, job, step);
+      else {
+        const matrix = table.matrices.get(to.name);
+        if (matrix) await loadMatrix(call, job, matrix, staging, step);
+      }
+    }
+    pool.need('vecs', vectors.byteLength, usage);
+    gpu.write(pool.get('vecs'), 0, vectors);
+    await gpu.device.queue.onSubmittedWorkDone();
+    await gpu.check();
+  } finally {
+    staging.free();
+  }
+  return table;
+}
+
+/** One staging buffer beside the weights' pool. */
+class Staging {
+  readonly buffer: GPUBuffer;
+  constructor(
+    private readonly gpu: Gpu,
+    readonly pool: Pool,
+  ) {
+    this.buffer = gpu.buffer(PIECE + 1024, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST, 'staging');
+    pool.set('staging', this.buffer);
+  }
+  free(): void {
+    this.gpu.free(this.buffer);
+  }
+}
+
+function dtypeOf(name: string, jobs: readonly Job[], asked: UseOptions['weights']): Dtype {
+  if (asked !== 'stored') return asked;
+  const found = new Set(jobs.filter((job) => !job.to.vector && job.to.name === name).map((job) => TYPES[job.tensor.dtype]));
+  const [only] = found;
+  return found.size === 1 && only ? only : 'f32';
+}
+
+async function loadMatrix(
+  call: LoadCall,
+  job: Job,
+  matrix: Matrix,
+  staging: Staging,
+  step: (bytes: number) => Promise<void>,
+): Promise<void> {
+  const { gpu, reader, spec, layout } = call;
+  const { rule, tensor, to } = job;
+  const size = BYTES[tensor.dtype];
+  const [first = 1, second = 1] = rule.shape;
+  const transposed = rule.transposed === true;
+  const [outs, ins] = transposed ? [second, first] : [first, second];
+  // z's heads are padded one by one; every other input as a whole.
+  const headed = 'matrix' in rule.place && rule.place.matrix === 'attn.out';
+  const inBlock = headed ? spec.dHead : ins;
+  const outBlock = headed ? layout.dHead : matrix.k;
+  const unit = headed ? inBlock : 4;
+  const along = transposed
+    ? Math.max(unit, Math.floor(PIECE / (outs * size) / unit) * unit)
+    : Math.max(1, Math.floor(PIECE / (ins * size)));
+  const total = transposed ? ins : outs;
+  const lineBytes = (transposed ? outs : ins) * size;
+  if (along * lineBytes > PIECE + 1024)
+    throw new LabError('tensor-shape', `“${tensor.name}” has rows too long to stream.`, 'This checkpoint is larger than Loupe can load.');
+  for (let from = 0; from < total; from += along) {
+    const many = Math.min(along, total - from);
+    const bytes = new Uint8Array(Math.ceil((many * lineBytes) / 4) * 4);
+    await reader.read(tensor.file, tensor.offset + from * lineBytes, bytes.subarray(0, many * lineBytes));
+    gpu.write(staging.buffer, 0, bytes);
+    const common: Omit<Repack, 'piece'> = {
+      from: TYPES[tensor.dtype],
+      to: matrix.dtype,
+      rows: transposed ? outs : many,
+      o0: transposed ? 0 : from,
+      so: transposed ? 1 : ins,
+      i0: transposed ? from : 0,
+      si: transposed ? outs : 1,
+      inEnd: transposed ? from + many : ins,
+      inBlock,
+      outBlock,
+      j0: transposed ? (headed ? ((from / inBlock) * outBlock) / 4 : from / 4) : 0,
+      cols4: transposed ? (headed ? ((many / inBlock) * outBlock) / 4 : Math.ceil(many / 4)) : matrix.k / 4,
+      width4: matrix.k / 4,
+      base: to.base,
+      map: to.map,
+    };
+    const program = await Program.prepare(
+      gpu,
+      matrix.pieces.map((piece) => repack({ ...common, piece })),
+      staging.pool,
+    );
+    program.run();
+    program.free();
+    await step(many * lineBytes);
+  }
+}
+
+async function readFloats(call: LoadCall, tensor: StoredTensor, from: number, count: number): Promise<Float32Array<ArrayBuffer>> {
+  const size = BYTES[tensor.dtype];
+  const bytes = new Uint8Array(count * size);
+  await call.reader.read(tensor.file, tensor.offset + from * size, bytes);
+  if (tensor.dtype === 'F32') return new Float32Array(bytes.buffer);
+  const halves = new Uint16Array(bytes.buffer);
+  return Float32Array.from(halves, tensor.dtype === 'BF16' ? fromBf16 : fromF16);
+}
+
+const words = new Uint32Array(1);
+const floats = new Float32Array(words.buffer);
+export function fromBf16(bits: number): number {
+  words[0] = bits << 16;
+  return floats[0] ?? 0;
+}
+export function fromF16(bits: number): number {
+  const exponent = (bits >> 10) & 31;
+  const mantissa = bits & 1023;
+  const sign = bits & 0x8000 ? -1 : 1;
+  if (exponent === 0) return sign * mantissa * 2 ** -24;
+  if (exponent === 31) return mantissa ? NaN : sign * Infinity;
+  return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
+}
+
+async function loadVector(
+  call: LoadCall,
+  job: Job,
+  vectors: Float32Array,
+  table: WeightTable,
+  step: (bytes: number) => Promise<void>,
+): Promise<void> {
+  const at = table.vectors.get(job.to.name);
+  if (at === undefined) return;
+  const values = await readFloats(
+    call,
+    job.tensor,
+    0,
+    job.tensor.shape.reduce((a, b) => a * b, 1),
+  );
+  values.forEach((value, o) => (vectors[at + job.to.base + rowOf(job.to.map, o)] = value));
+  await step(job.tensor.bytes);
+}
+
+async function loadPositions(call: LoadCall, job: Job, step: (bytes: number) => Promise<void>): Promise<void> {
+  const { gpu, pool, layout } = call;
+  const [rows = 0, d = 0] = job.rule.shape;
+  const width = pad4(d);
+  const buffer = pool.need('w.pos', rows * width * 4, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST);
+  const most = Math.max(1, Math.floor(PIECE / (4 * layout.dModel)));
+  for (let from = 0; from < rows; from += most) {
+    const many = Math.min(most, rows - from);
+    const values = await readFloats(call, job.tensor, from * d, many * d);
+    const padded = new Float32Array(many * width);
+    for (let r = 0; r < many; r++) padded.set(values.subarray(r * d, (r + 1) * d), r * width);
+    gpu.write(buffer, from * width * 4, padded);
+    await step(many * d * BYTES[job.tensor.dtype]);
+  }
+}
