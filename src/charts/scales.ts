@@ -2,6 +2,7 @@
  * Colour for numbers. Sequential scales are viridis-like (monotone in lightness, readable without colour vision); text on a
  * coloured cell is black or white, whichever contrasts more (WCAG relative luminance).
  */
+import { scaleLinear } from 'd3-scale';
 import { interpolateCividis, interpolateMagma, interpolateRdBu, interpolateViridis } from 'd3-scale-chromatic';
 
 export type Colour = (share: number) => string;
@@ -12,6 +13,14 @@ const towards = (map: (t: number) => string, dark: boolean, from: number, to: nu
   return (share) => map(dark ? from + clamp(share) * (to - from) : 1 - from - clamp(share) * (to - from));
 };
 
+/** The page's own accent, from the ground up: one hue, so that only lightness speaks. The same amber shades the token strips. */
+export const amber = (dark: boolean): Colour => {
+  const ramp = scaleLinear<string>()
+    .domain([0, 1])
+    .range(dark ? ['#1d2027', '#f0b54a'] : ['#fbf4e4', '#b87412'])
+    .clamp(true);
+  return (share) => ramp(share);
+};
 export const viridis = (dark: boolean): Colour => towards(interpolateViridis, dark, 0.06, 0.94);
 export const cividis = (dark: boolean): Colour => towards(interpolateCividis, dark, 0.04, 0.96);
 export const magma = (dark: boolean): Colour => towards(interpolateMagma, dark, 0.06, 0.9);
@@ -35,5 +44,5 @@ export function luminance(colour: string): number {
 
 export function inkOn(ground: string): string {
   const light = luminance(ground);
-  return (light + 0.05) / 0.05 > 1.05 / (light + 0.05) ? '#0b0c10' : '#ffffff';
+  return (light + 0.05) / 0.05 > 1.05 / (light + 0.05) ? '#000000' : '#ffffff';
 }

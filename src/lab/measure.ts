@@ -66,10 +66,10 @@ export function niceCeil(x: number): number {
   return (lead <= 1.0001 ? 1 : lead <= 2.0001 ? 2 : lead <= 5.0001 ? 5 : 10) * power;
 }
 
-/** The slider's ends and step: for add, ± what reaches one and a half residual norms; for cap, ± the residual norm. */
+/** The slider's ends and step: for add, ± what reaches the residual norm; for cap, ± the residual norm. */
 export function range(dial: Pick<Dial, 'kind' | 'value'>, reading: Reading | undefined): { min: number; max: number; step: number } {
   if (dial.kind === 'project') return { min: Math.min(-1, dial.value), max: Math.max(1, dial.value), step: 0.01 };
-  const reach = !reading ? 10 : dial.kind === 'add' ? (1.5 * reading.residual) / (reading.length || 1) : reading.residual;
+  const reach = !reading ? 10 : dial.kind === 'add' ? reading.residual / (reading.length || 1) : reading.residual;
   const max = niceCeil(Math.max(reach, Math.abs(dial.value)));
   return { min: -max, max, step: max / 200 };
 }

@@ -23,7 +23,7 @@ export class Stream {
   problem = $state.raw<{ message: string; hint: string; code: string } | undefined>();
   /** Steered tokens a second, over the current stretch. */
   rate = $state(0);
-  #stream: Generation | undefined;
+  #stream = $state.raw<Generation | undefined>();
   #key = '';
   #sent: LiveDial[] = [];
   #turn = 0;
@@ -113,7 +113,7 @@ export class Stream {
   follow(): void {
     const { structure, live } = this.dials;
     if (!this.#stream || !this.running) return;
-    if (structure + this.dials.compare !== this.#structure) void this.continue();
+    if (structure + this.#baseline !== this.#structure) void this.continue();
     else this.#turnDials(live);
   }
 
@@ -125,9 +125,14 @@ export class Stream {
 
   #structure = '';
 
+  /** Without a dial the two rows would be the same. */
+  get #baseline(): boolean {
+    return this.dials.compare && this.dials.list.length > 0;
+  }
+
   #setup(): string {
     const { temperature, topK, topP, seed, shadow } = this.sampling;
-    return JSON.stringify([this.dials.structure, this.dials.compare, temperature, topK, topP, seed, shadow, this.origin]);
+    return JSON.stringify([this.dials.structure, this.#baseline, temperature, topK, topP, seed, shadow, this.origin]);
   }
 
   #turnDials(live = this.dials.live): void {
@@ -139,13 +144,13 @@ export class Stream {
     const { tokens, temperature, topK, topP, seed, shadow } = $state.snapshot(this.sampling);
     this.problem = undefined;
     this.#key = this.#setup();
-    this.#structure = this.dials.structure + this.dials.compare;
+    this.#structure = this.dials.structure + this.#baseline;
     this.#sent = this.dials.live;
     this.#stream = this.lab.generate({
       prompt: [...this.origin, ...this.steps.map((step) => step.steered.id)],
       promptLength: this.origin.length,
       edits: this.dials.edits(),
-      baseline: this.dials.compare,
+      baseline: this.#baseline,
       tokens,
       temperature,
       topK,

@@ -1,6 +1,6 @@
 /** A lens metric as colour: which number a cell shows, on which scale, with which ends. */
 import type { LensResult } from '../../../workers/api';
-import { cividis, inkOn, magma, viridis, type Colour } from '../../charts/scales';
+import { amber, cividis, inkOn, magma, viridis, type Colour } from '../../charts/scales';
 import { count, number } from '../../lab/format';
 import type { LensMetric } from '../../lab/lens.svelte';
 
@@ -66,7 +66,7 @@ export function paint(metric: LensMetric, result: LensResult, tracked: boolean, 
   if (tracked && probability) {
     return made(
       'probability of the tracked token',
-      viridis(dark),
+      amber(dark),
       '0',
       '1',
       (r, c) => probability[r]?.[c] ?? Number.NaN,
@@ -75,7 +75,7 @@ export function paint(metric: LensMetric, result: LensResult, tracked: boolean, 
   }
   return made(
     'probability of the top token',
-    viridis(dark),
+    amber(dark),
     '0',
     '1',
     (r, c) => top[r]?.[c]?.[0]?.probability ?? Number.NaN,

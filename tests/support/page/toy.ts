@@ -65,8 +65,8 @@ export function distribution(last: number, push: Float32Array | undefined, layer
   const row = next.get(last);
   const sharp = layer / LAYERS;
   const logits = PIECES.map((_, id) => {
-    if (id < 260 && id !== 2) return -9;
-    let logit = hash(last, id, layer) * 2 - 1 + sharp * Math.log(1 + 60 * (row?.get(id) ?? 0));
+    if ((id < 260 && id !== 2) || /^[A-Za-z]/.test(PIECES[id] ?? '')) return -9;
+    let logit = hash(last, id, layer) * 2 - 1 + sharp * 1.6 * Math.log(1 + 60 * (row?.get(id) ?? 0));
     if (push) {
       const d = direction(id);
       let dot = 0;
