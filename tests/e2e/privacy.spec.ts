@@ -5,6 +5,11 @@
 import { askOffline, bothWorkers, expect, openPage, test } from './fixtures';
 import { attempt, startStranger, type Stranger } from './stranger';
 
+const EVERY_WAY =
+  '/fetch /no-cors /post /xhr /socket /events /script.js /nested /beacon /image.png /style.css /prefetch /frame /video.mp4 /form'.split(
+    ' ',
+  );
+
 let stranger: Stranger;
 test.beforeEach(async () => {
   stranger = await startStranger();
@@ -38,6 +43,16 @@ test.describe('what tries to get out', () => {
     forget(watch);
   });
 
+  test('gets out where nothing guards, so every attempt is a real one', async ({ launch, site, watch }) => {
+    const context = await launch({ bypassCSP: true, serviceWorkers: 'block' });
+    const page = context.pages()[0] ?? (await context.newPage());
+    await page.goto(site.url);
+    await page.evaluate(attempt, stranger.origin).catch(() => 'the form led the page away');
+    const reached = (path: string): boolean => stranger.hits.some((hit) => hit.replace(/^\w+ |\?$/g, '') === path);
+    for (const path of EVERY_WAY) await expect.poll(() => reached(path), { message: path }).toBe(true);
+    forget(watch);
+  });
+
   test('past the policy, is stopped by the service worker', async ({ launch, site, watch }) => {
     const ask = (url: string): Promise<string> =>
       fetch(url, { mode: 'no-cors' }).then(
@@ -45,7 +60,7 @@ test.describe('what tries to get out', () => {
         () => 'refused',
       );
     const without = await launch({ bypassCSP: true, serviceWorkers: 'block' });
-    const free = await without.newPage();
+    const free = without.pages()[0] ?? (await without.newPage());
     await free.goto(site.url);
     expect(await free.evaluate(ask, `${stranger.origin}/control`), 'without either guard the stranger is reached').toBe('opaque');
     expect(stranger.hits).toEqual(['GET /control']);
