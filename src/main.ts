@@ -26,7 +26,7 @@ const query = new URLSearchParams(location.search);
 // A worker that cannot even start never answers: whoever waits for it is told here.
 const engine = spawnEngine((error) => failed(error));
 const files = spawnFiles((error) => failed(error));
-const ready = Promise.withResolvers<void>();
+const ready = Promise.withResolvers<undefined>();
 ready.promise.catch(() => undefined);
 
 const lab = createLab({ engine, files, ready: ready.promise, changed: (change: LabChange) => bench.heard(change) });
@@ -55,7 +55,7 @@ async function start(): Promise<void> {
   }
   await bench.restore();
   bench.machine.phase = 'ready';
-  ready.resolve();
+  ready.resolve(undefined);
 }
 
 addEventListener('pagehide', () => bench.save());

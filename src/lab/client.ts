@@ -212,14 +212,18 @@ export function createLab({ engine, files, ready, changed }: Wires): Lab {
 function promptLength(given: number | undefined, length: number): number {
   if (given === undefined) return length;
   if (!Number.isInteger(given) || given < 0 || given > length) {
-    throw new LabError('bad-request', `promptLength ${given} does not fit ${length} tokens.`, `Give a whole number from 0 to ${length}.`);
+    throw new LabError(
+      'request-invalid',
+      `promptLength ${given} does not fit ${length} tokens.`,
+      `Give a whole number from 0 to ${length}.`,
+    );
   }
   return given;
 }
 
 function count(given: number, name: string): number {
   if (!Number.isInteger(given) || given < 1) {
-    throw new LabError('bad-request', `${name} is ${given}.`, `Give ${name} as a whole number, at least 1.`);
+    throw new LabError('request-invalid', `${name} is ${given}.`, `Give ${name} as a whole number, at least 1.`);
   }
   return given;
 }

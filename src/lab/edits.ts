@@ -15,7 +15,7 @@ export interface EditSources {
 type Replace = Extract<Edit, { kind: 'replace' }>['value'];
 type EngineReplace = Extract<EngineEdit, { kind: 'replace' }>['value'];
 
-const badEdit = (message: string, hint: string): LabError => new LabError('bad-edit', message, hint);
+const badEdit = (message: string, hint: string): LabError => new LabError('edit-invalid', message, hint);
 
 function finite(value: number, name: string): number {
   if (!Number.isFinite(value)) throw badEdit(`An edit's ${name} is ${value}.`, `Give ${name} as a finite number.`);

@@ -9,6 +9,17 @@ export type LensMetric = 'probability' | 'rank' | 'entropy' | 'kl';
 export const TOP = 8;
 export const MOST_POSITIONS = 512;
 
+/** What has been computed when a row of the lens is read: the embedding, or the blocks up to this one. */
+export function rowName(hook: string): string {
+  const match = /^blocks\.(\d+)\.hook_resid_(pre|post)$/.exec(hook);
+  if (!match) return hook;
+  const after = Number(match[1]) - (match[2] === 'pre' ? 1 : 0);
+  return after < 0 ? 'emb' : String(after);
+}
+
+/** The same, in words. */
+export const rowWords = (hook: string): string => (rowName(hook) === 'emb' ? 'the embedding' : `layer ${rowName(hook)}`);
+
 export const METRICS: Record<LensMetric, { label: string; formula: string }> = {
   probability: {
     label: 'Probability',

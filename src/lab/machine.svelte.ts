@@ -104,11 +104,11 @@ export class Machine {
         'error',
         'The GPU was lost.',
         `${event.reason} Everything you see is kept; Loupe is asking for the GPU again.`.trim(),
-        'device-lost',
+        'gpu-lost',
       );
     } else if (event.kind === 'restored') {
       this.lost = false;
-      for (const toast of this.toasts.items) if (toast.code === 'device-lost') this.toasts.dismiss(toast.id);
+      for (const toast of this.toasts.items) if (toast.code === 'gpu-lost') this.toasts.dismiss(toast.id);
       this.toasts.show('good', 'The GPU is back.', 'The model is loaded again; go on where you were.');
       void this.refresh();
     } else {

@@ -21,8 +21,9 @@ export function makeVectors(parts: Parts): Pick<Lab, 'vectorFromPairs' | 'vector
 
   const keep = async (name: string, at: Hook, data: Float32Array) => {
     const length = norm(data);
-    if (!Number.isFinite(length)) throw new LabError('bad-vector', 'The vector holds a number that is not finite.', 'Check its source.');
-    if (length === 0) throw new LabError('bad-vector', 'The vector is zero everywhere.', 'The two sides of a contrast must differ.');
+    if (!Number.isFinite(length))
+      throw new LabError('vector-garbage', 'The vector holds a number that is not finite.', 'Check its source.');
+    if (length === 0) throw new LabError('vector-garbage', 'The vector is zero everywhere.', 'The two sides of a contrast must differ.');
     const info = await files.keepVector({ name, at, norm: length }, data);
     changed();
     return info;
@@ -33,12 +34,12 @@ export function makeVectors(parts: Parts): Pick<Lab, 'vectorFromPairs' | 'vector
       told(async () => {
         if (method !== 'mean') throw notYet(`The method "${method}"`, 'the Train instrument');
         if (positive.length === 0 || negative.length === 0) {
-          throw new LabError('bad-request', 'A contrast needs at least one text on each side.', 'Write one text a line.');
+          throw new LabError('request-invalid', 'A contrast needs at least one text on each side.', 'Write one text a line.');
         }
         const requests = [...positive, ...negative].map((prompt): RunRequest => ({ prompt, taps: [at], logits: 'none' }));
         const results = await batch(requests, job);
         const taps = results.map(({ taps: { [at]: tap } }): Tensor => {
-          if (!tap) throw new LabError('unknown-hook', `${at} is not a hook of this model.`, 'lab.hooks() lists them.');
+          if (!tap) throw new LabError('hook-unknown', `${at} is not a hook of this model.`, 'lab.hooks() lists them.');
           return tap;
         });
         const data = differenceOfMeans(taps.slice(0, positive.length), taps.slice(positive.length), where);

@@ -4,7 +4,7 @@
  */
 import { LabError } from '../../workers/errors';
 
-const bad = (message: string, hint: string): LabError => new LabError('bad-vector', message, hint);
+const bad = (message: string, hint: string): LabError => new LabError('vector-garbage', message, hint);
 const NAMES = ['data', 'vector', 'values', 'direction'];
 
 function fromJson(value: unknown): number[] | undefined {

@@ -143,6 +143,8 @@ export class Stream {
   async #open(): Promise<void> {
     const { tokens, temperature, topK, topP, seed, shadow } = $state.snapshot(this.sampling);
     this.problem = undefined;
+    // Both rows of a new stream read the kept text, which is the steered one: what the baseline had said before no longer leads to what it says next.
+    if (this.#baseline) this.steps = this.steps.map(({ baseline: _said, ...step }) => step);
     this.#key = this.#setup();
     this.#structure = this.dials.structure + this.#baseline;
     this.#sent = this.dials.live;

@@ -43,7 +43,7 @@ export class Text {
   async ids(prompt: Prompt, bos?: boolean): Promise<number[]> {
     const ids = typeof prompt === 'string' ? (await this.tokenize(prompt, bos)).ids : checkedIds(prompt, this.model().dVocab);
     if (ids.length === 0) {
-      throw new LabError('empty-prompt', 'The prompt holds no token.', 'Type some text, or start from the BOS token with { bos: true }.');
+      throw new LabError('prompt-empty', 'The prompt holds no token.', 'Type some text, or start from the BOS token with { bos: true }.');
     }
     return ids;
   }
@@ -84,7 +84,7 @@ export class Text {
 export function checkedIds(ids: readonly number[], dVocab: number): number[] {
   const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= dVocab);
   if (wrong !== undefined) {
-    throw new LabError('token-out-of-range', `${wrong} is not a token id of this model.`, `Ids are whole numbers from 0 to ${dVocab - 1}.`);
+    throw new LabError('token-range', `${wrong} is not a token id of this model.`, `Ids are whole numbers from 0 to ${dVocab - 1}.`);
   }
   return [...ids];
 }

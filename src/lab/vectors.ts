@@ -13,13 +13,13 @@ import { LabError } from '../../workers/errors';
 export function positionsOf(where: Where, length: number): number[] {
   if (where === 'all' || where === 'prompt') return Array.from({ length }, (_, i) => i);
   if (where === 'generated') {
-    throw new LabError('bad-request', 'A contrast text has no generated positions.', "Use 'all', or positions such as [-1].");
+    throw new LabError('request-invalid', 'A contrast text has no generated positions.', "Use 'all', or positions such as [-1].");
   }
   return where.map((position) => {
     const index = position < 0 ? length + position : position;
     if (!Number.isInteger(index) || index < 0 || index >= length) {
       throw new LabError(
-        'position-out-of-range',
+        'position-range',
         `A contrast text of ${length} tokens has no position ${position}.`,
         'Negative positions count from the end; [-1] is the last token of each text.',
       );

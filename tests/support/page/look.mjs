@@ -8,27 +8,41 @@ import { extname, join } from 'node:path';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright';
+import { findChromium } from '../../../tools/chromium.mjs';
 
 const root = fileURLToPath(new URL('../../../.cache/page/', import.meta.url));
 const out = process.argv[2] ?? join(root, '../looks');
 const only = process.argv[3];
 mkdirSync(out, { recursive: true });
+/** @typedef {import('playwright').Page} Page */
+
+/** @type {Record<string, string>} */
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.woff2': 'font/woff2' };
 const server = createServer((request, response) => {
   const path = join(root, new URL(request.url ?? '/', 'http://x').pathname.replace(/\/$/, '/index.html'));
-  if (!existsSync(path)) return void response.writeHead(404).end();
+  if (!existsSync(path)) {
+    response.writeHead(404).end();
+    return;
+  }
   response.writeHead(200, { 'content-type': TYPES[extname(path)] ?? 'application/octet-stream' }).end(readFileSync(path));
 });
-await new Promise((done) => server.listen(0, done));
-const base = `http://localhost:${server.address().port}/`;
-const executablePath = process.env.CHROMIUM ?? ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
-const browser = await chromium.launch({ executablePath });
+await new Promise((done) => server.listen(0, () => done(undefined)));
+const address = server.address();
+const base = `http://localhost:${typeof address === 'object' ? address?.port : ''}/`;
+const executablePath = findChromium();
+const browser = await chromium.launch(executablePath ? { executablePath } : {});
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
+/**
+ * @param {string} name
+ * @param {{ query?: string; dark?: boolean; width?: number; height?: number }} view
+ * @param {(page: Page) => Promise<unknown>} act
+ */
 async function portrait(name, { query = '', dark = true, width = 1440, height = 900 } = {}, act = async () => {}) {
   if (only && !name.includes(only)) return;
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', bypassCSP: false });
   const page = await context.newPage();
+  /** @type {string[]} */
   const said = [];
   page.on('console', (message) => ['error', 'warning'].includes(message.type()) && said.push(message.text()));
   page.on('pageerror', (error) => said.push(String(error)));
@@ -37,13 +51,14 @@ async function portrait(name, { query = '', dark = true, width = 1440, height = 
     await act(page);
     await page.waitForTimeout(150);
   } catch (error) {
-    said.push(`act: ${error.message.split('\n').slice(0, 4).join(' | ')}`);
+    said.push(`act: ${String(error).split('\n').slice(0, 4).join(' | ')}`);
   }
   await page.screenshot({ path: join(out, `${name}.png`), fullPage: width < 800 });
   const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
   if (wide) said.push('overflows sideways');
-  await page.evaluate(`(() => { ${axe}; })()`).catch((error) => said.push(`axe: ${error.message.slice(0, 120)}`));
-  const found = await page.evaluate(() => globalThis.axe?.run(document, { resultTypes: ['violations'] })).catch(() => undefined);
+  await page.evaluate(`(() => { ${axe}; })()`).catch((error) => said.push(`axe: ${String(error).slice(0, 120)}`));
+  /** @type {{ violations: { id: string; nodes: { html: string; failureSummary?: string }[] }[] } | undefined} */
+  const found = await page.evaluate(`axe.run(document, { resultTypes: ['violations'] })`).catch(() => undefined);
   for (const { id, nodes } of found?.violations ?? [])
     said.push(
       `axe ${id}: ${nodes
@@ -55,17 +70,20 @@ async function portrait(name, { query = '', dark = true, width = 1440, height = 
   await context.close();
 }
 
+/** @param {Page} page */
 const drop = (page, names = ['config.json', 'tokenizer.json', 'model.safetensors']) =>
   page.setInputFiles(
     'input[aria-label="Model files"]',
     names.map((name) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from('{}') })),
   );
+/** @param {Page} page */
 const model = async (page) => {
   await drop(page);
   await page.getByRole('tab', { name: 'Generate' }).waitFor({ timeout: 15000 });
   await page.getByRole('textbox', { name: 'Prompt' }).fill('On a foggy evening, Mira the baker walked to the');
   await page.waitForTimeout(700);
 };
+/** @param {Page} page */
 const dial = async (page, towards = 'The lighthouse was bright', away = 'The market was gloomy') => {
   await page.getByRole('button', { name: 'Add a dial', exact: true }).click();
   await page.getByLabel('Towards').fill(towards);
@@ -73,6 +91,7 @@ const dial = async (page, towards = 'The lighthouse was bright', away = 'The mar
   await page.getByRole('button', { name: 'Add the dial' }).click();
   await page.waitForTimeout(600);
 };
+/** @param {Page} page */
 const written = async (page) => {
   await model(page);
   await dial(page);
