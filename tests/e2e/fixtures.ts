@@ -4,7 +4,7 @@
  * service worker, asks another origin for something, or when the page runs into its own policy.
  */
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -23,13 +23,22 @@ export const whySkipped = 'needs the folder shared/data beside the clone (or LOU
 
 export type Site = Awaited<ReturnType<typeof serve>>;
 
-/** Serves the built site at a sub-path. `port` lets a test bring a server back at the address it had. */
-export const serveSite = (port = 0): Promise<Site> => serve({ root: dist, base: '/some/where/', port });
+/** Serves the built site, or a copy of it, at a sub-path. `port` lets a test bring a server back at the address it had. */
+export const serveSite = ({ root = dist, port = 0 } = {}): Promise<Site> => serve({ root, base: '/some/where/', port });
+
+/** A copy of the built site that a test may change. */
+export async function copySite(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'loupe-build-'));
+  await cp(dist, folder, { recursive: true });
+  return folder;
+}
 
 export interface Watch {
   /** Everything asked for so far, by anyone. */
   readonly requests: { url: string; by: 'page' | 'service worker' }[];
-  /** What went to another origin than the site's. */
+  /** The origins that are the site's own; a test that serves a site itself adds its origin. */
+  readonly own: Set<string>;
+  /** What went anywhere else. */
   foreign(): string[];
   /** What the policy refused. */
   readonly refused: string[];
@@ -66,12 +75,10 @@ export const test = base.extend<Options & Fixtures & { watched: undefined }, { s
 
   watch: async ({ site }, use) => {
     const requests: Watch['requests'] = [];
+    const own = new Set([site.origin]);
     const local = /^(blob|data|about):/;
-    await use({
-      requests,
-      refused: [],
-      foreign: () => requests.map(({ url }) => url).filter((url) => !local.test(url) && new URL(url).origin !== site.origin),
-    });
+    const foreign = (): string[] => requests.map(({ url }) => url).filter((url) => !local.test(url) && !own.has(new URL(url).origin));
+    await use({ requests, own, foreign, refused: [] });
   },
 
   launch: async ({ watch }, use) => {
