@@ -47,8 +47,25 @@ test('?limits=default runs a 50,257 × 768 f32 embedding', async ({ page, site }
     const json = (name: string, value: unknown): File => new File([JSON.stringify(value)], name);
     const opened = await window.lab.open([
       new File([length.buffer, head, ...parts], 'model.safetensors'),
-      json('config.json', { model_type: 'gpt2', n_embd: D, n_head: 12, n_layer: 1, n_inner: M, n_positions: 8, vocab_size: V, activation_function: 'gelu_new' }),
-      json('tokenizer.json', { version: '1.0', added_tokens: [], normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, model: { type: 'BPE', vocab, merges: [] } }),
+      json('config.json', {
+        model_type: 'gpt2',
+        n_embd: D,
+        n_head: 12,
+        n_layer: 1,
+        n_inner: M,
+        n_positions: 8,
+        vocab_size: V,
+        activation_function: 'gelu_new',
+      }),
+      json('tokenizer.json', {
+        version: '1.0',
+        added_tokens: [],
+        normalizer: null,
+        pre_tokenizer: null,
+        post_processor: null,
+        decoder: null,
+        model: { type: 'BPE', vocab, merges: [] },
+      }),
     ]);
     const model = opened.models[0]?.id ?? '';
     await window.lab.use(model);

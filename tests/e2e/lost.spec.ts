@@ -36,10 +36,14 @@ test('lost once during generation: session restored, text kept', async ({ page, 
       return { ids, base, dials, ended: await run.ended };
     };
     const whole = await write(false);
+    const before = (await window.lab.device()).counters.submits;
     const broken = await write(true);
+    // A fresh device counts from nothing.
+    const fresh = (await window.lab.device()).counters.submits < before;
     const after = await window.lab.run({ prompt: request.prompt, logits: 'last' });
-    return { whole, broken, after: after.logits?.data.length };
+    return { whole, broken, fresh, after: after.logits?.data.length };
   });
+  expect(texts.fresh, 'the device was really lost').toBe(true);
   expect(texts.broken.ids).toEqual(texts.whole.ids);
   expect(texts.broken.base).toEqual(texts.whole.base);
   expect(texts.broken.dials).toEqual(texts.whole.dials);

@@ -16,7 +16,11 @@ interface Golden {
 
 test.skip(sharedData === undefined, whySkipped);
 
-test('dropped: last logits within 1e-4, argmax at every position, all 257 greedy tokens; then offline from the shelf', async ({ page, site, context }) => {
+test('dropped: last logits within 1e-4, argmax at every position, all 257 greedy tokens; then offline from the shelf', async ({
+  page,
+  site,
+  context,
+}) => {
   const golden = JSON.parse(readFileSync(storiesPath('golden.json'), 'utf8')) as Golden;
   await openPage(page, site.url);
   await page.evaluate(() => window.lab.ready);
@@ -37,15 +41,12 @@ test('dropped: last logits within 1e-4, argmax at every position, all 257 greedy
   expect(argmax).toEqual(golden.argmax_per_pos);
 
   const generate = (): Promise<number[]> =>
-    page.evaluate(
-      async ({ greedy_257, input_ids }) => {
-        const ids = [...input_ids];
-        const run = window.lab.generate({ prompt: input_ids, tokens: greedy_257.length - input_ids.length, temperature: 0, eos: false });
-        for await (const step of run) ids.push(step.steered.id);
-        return ids;
-      },
-      golden,
-    );
+    page.evaluate(async ({ greedy_257, input_ids }) => {
+      const ids = [...input_ids];
+      const run = window.lab.generate({ prompt: input_ids, tokens: greedy_257.length - input_ids.length, temperature: 0, eos: false });
+      for await (const step of run) ids.push(step.steered.id);
+      return ids;
+    }, golden);
   expect(golden.greedy_257.length).toBeGreaterThanOrEqual(257);
   expect(await generate()).toEqual(golden.greedy_257);
 
