@@ -1,5 +1,4 @@
-// resid[r] = W_E[token] + W_pos[pos]: the residual stream before block 0.
-// MODE 0: the sum; 1: W_E alone (hook_embed); 2: W_pos alone (hook_pos_embed).
+// resid[r] = W_E[token] (+ W_pos[pos] with POS): the residual stream before block 0.
 // The table may lie in up to 4 buffers (a matrix larger than the binding limit is split by rows), `pieceRows` in each.
 // Grid: x = ⌈rows·D4/64⌉.
 #include row.wgsl
@@ -22,7 +21,6 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = id.x % D4;
   if (r >= p.rows) { return; }
   var v = vec4f(0);
-#if PIECES
   let token = min(rows[r].token, p.vocab - 1u);
   let at = (token % p.pieceRows) * D4 + i;
   switch (i32(token / p.pieceRows)) {
@@ -31,7 +29,6 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     #end
     default: {}
   }
-#end
 #if POS
   v += pos[min(rows[r].pos, p.context - 1u) * D4 + i];
 #end

@@ -56,7 +56,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
 #if OPEN
   if (lid == 0u) { scale[r] = sigma; }
 #if EDIT
-  edit_scale(r, lid, p.firstScale, p.countScale, r, 1u, 1u, 1u);
+  edit_scale(r, lid, p.firstScale, p.countScale, r, 1u, 1u, 1u, ALL);
 #else
   storageBarrier();
   workgroupBarrier();
@@ -69,7 +69,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
     #end
   }
 #if EDIT
-  edit_normalized(r, lid, p.firstNormalized, p.countNormalized, to * 4u, D4 * 4u, p.d, p.d);
+  edit_normalized(r, lid, p.firstNormalized, p.countNormalized, to * 4u, D4 * 4u, p.d, p.d, ALL);
 #else
   storageBarrier();
   workgroupBarrier();

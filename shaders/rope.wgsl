@@ -36,9 +36,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
   let row = rows[r];
   let qAt = r * $HEADS * $DHP;
   let kAt = r * $KV * $DHP;
-  edit_q(r, lid, p.firstQ, p.countQ, qAt, $DHP, $DH, $DH);
-  edit_raw(r, lid, p.firstK, p.countK, kAt, $DHP, $DH, $DH);
-  edit_raw(r, lid, p.firstV, p.countV, p.second + kAt, $DHP, $DH, $DH);
+  edit_q(r, lid, p.firstQ, p.countQ, qAt, $DHP, $DH, $DH, ALL);
+  edit_raw(r, lid, p.firstK, p.countK, kAt, $DHP, $DH, $DH, ALL);
+  edit_raw(r, lid, p.firstV, p.countV, p.second + kAt, $DHP, $DH, $DH, ALL);
 #if ROT
   for (var i = lid; i < ($HEADS + $KV) * $DH; i += 64u) {
     let head = i / $DH;
@@ -58,8 +58,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
     }
     if (isK) { kr[at + d] = v; } else { qr[at + d] = v; }
   }
-  edit_qr(r, lid, p.firstRotQ, p.countRotQ, qAt, $DHP, $DH, $DH);
-  edit_kr(r, lid, p.firstRotK, p.countRotK, kAt, $DHP, $DH, $DH);
+  edit_qr(r, lid, p.firstRotQ, p.countRotQ, qAt, $DHP, $DH, $DH, ALL);
+  edit_kr(r, lid, p.firstRotK, p.countRotK, kAt, $DHP, $DH, $DH, ALL);
 #end
   for (var i = lid; i < $KV * $DH; i += 64u) {
     let at = kAt + (i / $DH) * $DHP + i % $DH;

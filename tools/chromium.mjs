@@ -101,6 +101,8 @@ async function describeAdapter(executablePath) {
  * @returns {Promise<{ path: string; about: string }>} Rejects with a message that says what to do.
  */
 export async function ensureChromium() {
+  const named = process.env['LOUPE_CHROMIUM'];
+  if (named && !existsSync(named)) throw new Error(`LOUPE_CHROMIUM names ${named}, and there is no such file.`);
   if (findChromium() === undefined) install();
   const path = findChromium();
   if (path === undefined) throw new Error(HOW);

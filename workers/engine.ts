@@ -30,7 +30,7 @@ import { planBatch, runBatch, type Sequence, type SequenceResult } from './model
 import { checkIds, freeModel, loadModel, type Runtime } from './model/runtime';
 import { streamsOf } from './model/streams';
 import { unembeddingColumn } from './model/unembedding';
-import { firstGuess, measure, parsePins } from './model/variants';
+import { asVariants, firstGuess, isSoftware, measure, parsePins, tuningKey } from './model/variants';
 import type { TensorReader } from './model/weights';
 import type { Variants } from './kernels/linear';
 
@@ -38,6 +38,8 @@ export interface EngineParts {
   gpu: () => GPU | undefined;
   shaders: Library;
   openTensors: (record: ModelRecord) => Promise<TensorReader & { close(): void }>;
+  /** Where measured choices are kept. */
+  tuning?: { get(key: string): Promise<unknown>; set(key: string, value: unknown): Promise<void> };
 }
 
 interface InUse {
@@ -75,7 +77,12 @@ export class Engine implements EngineApi {
   private async openDevice(): Promise<Gpu> {
     const gpu = await Gpu.open(this.parts.gpu(), this.parts.shaders, { defaultLimits: this.options.limits === 'default' });
     this.gpu = gpu;
-    this.variants = undefined;
+    // A device that comes back keeps the kernels of before: the session's numbers stay what they were.
+    this.variants ??= {
+      ...firstGuess(gpu),
+      ...asVariants(await this.parts.tuning?.get(tuningKey(gpu))),
+      ...parsePins(this.options.variants),
+    };
     void gpu.device.lost.then((info) => {
       if (this.gpu !== gpu) return;
       this.events?.({ kind: 'lost', reason: info.message || info.reason });
@@ -106,7 +113,7 @@ export class Engine implements EngineApi {
       'maxStorageBuffersPerShaderStage',
     ] as const)
       limits[name] = gpu.limits[name];
-    const variants = this.variants ?? { ...firstGuess(gpu), ...parsePins(this.options.variants) };
+    const variants = this.model?.planner.variants ?? this.variants ?? firstGuess(gpu);
     return Promise.resolve({
       adapter: [info.vendor, info.architecture, info.device, info.description].filter(Boolean).join(' · ') || 'unnamed adapter',
       features: [...gpu.device.features].sort(),
@@ -144,24 +151,16 @@ export class Engine implements EngineApi {
     const gpu = this.needGpu();
     const reader = await this.parts.openTensors(inUse.record);
     try {
-      const pins = parsePins(this.options.variants);
       const model = await loadModel({
         gpu,
         record: inUse.record,
         reader,
         use: inUse.options,
         special: inUse.special,
-        variants: this.variants ?? { ...firstGuess(gpu), ...pins },
+        variants: this.variants ?? firstGuess(gpu),
         progress,
         ...(signal ? { signal } : {}),
       });
-      try {
-        if (!this.variants) this.variants = (await measure(model, pins)).chosen;
-      } catch (thrown) {
-        freeModel(model);
-        throw thrown;
-      }
-      model.planner.variants = this.variants;
       this.model = model;
       this.inUse = inUse;
     } finally {
@@ -284,6 +283,19 @@ export class Engine implements EngineApi {
       this.generations.delete(id);
       return Promise.resolve();
     });
+    // After a first text, while nothing runs: which kernels suit this device. The next model that is loaded has them.
+    if (this.generations.size === 0 && !this.measured) this.queue.run(() => this.tune()).catch(() => undefined);
+  }
+
+  private measured = false;
+  /** Software renderers need no measurement: their preferences are known, and measuring there takes seconds. */
+  private async tune(): Promise<void> {
+    const { gpu, model } = this;
+    const { tuning } = this.parts;
+    if (this.measured || !gpu || !model || !tuning || isSoftware(gpu)) return;
+    this.measured = true;
+    if (asVariants(await tuning.get(tuningKey(gpu)))) return;
+    await tuning.set(tuningKey(gpu), (await measure(model, {})).chosen);
   }
 
   async cancel(job: string): Promise<void> {

@@ -4,5 +4,6 @@ import { expose } from 'comlink';
 import { Engine } from './engine';
 import { shaders } from './gpu/shaders';
 import { openTensors } from './library/tensors';
+import { keptTuning } from './library/tuning';
 
-expose(new Engine({ gpu: () => navigator.gpu as GPU | undefined, shaders, openTensors }));
+expose(new Engine({ gpu: () => navigator.gpu as GPU | undefined, shaders, openTensors, tuning: keptTuning }));

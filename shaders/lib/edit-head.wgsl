@@ -11,6 +11,7 @@ struct Edit {
   skipSpecial: u32, map: u32, sourceWidth: u32, dial: u32,
 }
 const EDIT_WORDS = 12u;
+const ALL = 0xffffffffu;
 fn readEdit(at: u32) -> Edit {
   return Edit(
     edits[at], edits[at + 1u], edits[at + 2u], edits[at + 3u], edits[at + 4u], edits[at + 5u],

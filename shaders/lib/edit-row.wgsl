@@ -1,6 +1,7 @@
 // The edits of one hook over one row of $BUF: units (heads) of `width` numbers, `stride` apart, from word `base`.
-// `visible`: numbers of a unit that exist (keys up to the query, for scores and patterns). A workgroup of 64 calls it together.
-fn edit_$BUF(r: u32, lid: u32, first: u32, count: u32, base: u32, stride: u32, width: u32, visible: u32) {
+// `visible`: numbers of a unit that exist (keys up to the query, for scores and patterns). `only`: one unit's edits alone, or ALL.
+// A workgroup of 64 calls it together.
+fn edit_$BUF(r: u32, lid: u32, first: u32, count: u32, base: u32, stride: u32, width: u32, visible: u32, only: u32) {
   for (var n = 0u; n < count; n++) {
     let e = readEdit(first + n * EDIT_WORDS);
     if (!applies(e, r)) { continue; }
@@ -12,6 +13,7 @@ fn edit_$BUF(r: u32, lid: u32, first: u32, count: u32, base: u32, stride: u32, w
       storageBarrier();
       workgroupBarrier();
       let u0 = e.unit0 + g;
+      if (only != ALL && u0 != only) { continue; }
       if (e.kind == 3u) {
         let sourceRow = edits[e.map + rows[r].pos];
         if (sourceRow == 0xffffffffu) { continue; }

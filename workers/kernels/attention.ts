@@ -1,10 +1,11 @@
 /**
- * Attention over the cache. Fused: scores, softmax and mix in one dispatch, keeping the log-sum-exp. Open: scores and mix
- * as kernels of their own around kernels/rowwise softmax, for runs that look at or edit scores and patterns.
+ * Attention over the cache, one dispatch either way. Fused: scores and pattern never leave the registers, their log-sum-exp
+ * does. Open: both are written, for runs that look at or edit them.
  */
 import { f32bits, type Dispatch } from '../gpu/commands';
 import { threads } from './grid';
 import type { Variants } from './linear';
+import type { Site } from './rowwise';
 
 export interface AttentionShape {
   rows: number;
@@ -44,34 +45,34 @@ export function attention(call: AttentionShape & { q: string; variant: Variants[
   };
 }
 
-export function scores(call: AttentionShape & { q: string; keys: number }): Dispatch {
-  return {
-    op: 'dispatch',
-    kernel: 'scores',
-    variant: 'thread',
-    file: 'scores',
-    defines: { ...heads(call), D4: `${call.dHeadPadded / 4}u` },
-    constants: {},
-    bind: [call.q, call.kv, 'rows', 'scores'].map((buffer) => ({ buffer })),
-    params: [call.keys, call.cap, f32bits(call.scale), 0],
-    groups: [Math.ceil(call.keys / 64), call.heads, call.rows],
-    hook: call.hook,
-    bytes: 4 * call.rows * call.heads * call.keys,
-  };
+export interface OpenSites {
+  scores: Site;
+  pattern: Site;
 }
 
-export function mix(call: AttentionShape & { keys: number }): Dispatch {
+/** Scores and pattern in buffers of their own, edits applied on the way. */
+export function openAttention(call: AttentionShape & { q: string; keys: number; sites: OpenSites }): Dispatch {
+  const { sites } = call;
   return {
     op: 'dispatch',
-    kernel: 'mix',
-    variant: 'thread',
-    file: 'mix',
+    kernel: 'attention',
+    variant: 'open',
+    file: 'attention-open',
     defines: { ...heads(call), D4: `${call.dHeadPadded / 4}u` },
     constants: {},
-    bind: ['pattern', call.kv, 'rows', 'z'].map((buffer) => ({ buffer })),
-    params: [call.rows, call.keys, call.second, call.cap],
-    groups: threads((call.rows * call.heads * call.dHeadPadded) / 4),
+    bind: [call.q, call.kv, 'rows', 'scores', 'pattern', 'z', 'edits'].map((buffer) => ({ buffer })),
+    params: [
+      call.keys,
+      call.second,
+      call.cap,
+      f32bits(call.scale),
+      sites.scores.first,
+      sites.scores.count,
+      sites.pattern.first,
+      sites.pattern.count,
+    ],
+    groups: [call.heads, call.rows, 1],
     hook: call.hook,
-    bytes: 4 * call.rows * call.heads * call.keys,
+    bytes: 8 * call.rows * call.heads * call.keys + 8 * call.rows * call.kvHeads * call.dHeadPadded * call.keys,
   };
 }

@@ -1,4 +1,4 @@
-/** Tokens to the residual stream: W_E, W_pos, or their sum. */
+/** Tokens to the residual stream: W_E, or its sum with W_pos. */
 import type { Dispatch } from '../gpu/commands';
 import { LabError } from '../errors';
 import { threads } from './grid';
@@ -9,8 +9,7 @@ const MOST_PIECES = 4;
 
 export interface EmbedCall {
   rows: number;
-  /** Absent: positions alone. */
-  table?: WeightMatrix;
+  table: WeightMatrix;
   pos?: { context: number };
   d: number;
   y: string;
@@ -19,7 +18,7 @@ export interface EmbedCall {
 }
 
 export function embed(call: EmbedCall): Dispatch {
-  const pieces = call.table?.pieces ?? [];
+  const { pieces } = call.table;
   if (pieces.length > MOST_PIECES)
     throw new LabError(
       'gpu-out-of-memory',
@@ -32,7 +31,7 @@ export function embed(call: EmbedCall): Dispatch {
     variant: 'thread',
     file: 'embed',
     defines: {
-      DTYPE: call.table?.dtype ?? 'f32',
+      DTYPE: call.table.dtype,
       PIECES: pieces.length,
       POS: call.pos ? 1 : 0,
       POSAT: 2 + pieces.length,

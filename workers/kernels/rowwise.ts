@@ -1,5 +1,5 @@
 /**
- * The open kernels: norm, rotation, activation, sum, softmax, and the edits at the hooks between them. Each runs a
+ * The open kernels: norm, rotation, activation, sum, and the edits at the hooks between them. Each runs a
  * workgroup a row and applies its hooks' edits on the way, so that an edit in the open costs no dispatch of its own.
  */
 import { f32bits, type Bind, type Dispatch } from '../gpu/commands';
@@ -83,13 +83,16 @@ export interface AddCall extends Base {
   width: number;
   stride: number;
   site: Site;
+  /** The part is the position table's row, and these are the edits of the token embedding that lies in resid. */
+  embedding?: Site;
 }
 export function add(call: AddCall): Dispatch {
-  const edited = call.site.count > 0;
+  const { embedding } = call;
+  const edited = call.site.count > 0 || embedding !== undefined;
   return dispatch('add', call, {
-    defines: { EDIT: edited ? 1 : 0 },
-    bind: [call.part, call.resid, ...(edited ? ['rows', 'edits'] : [])],
-    params: [...siteWords(call.site), call.width, call.stride],
+    defines: { EDIT: edited ? 1 : 0, POS: embedding ? 1 : 0 },
+    bind: [call.part, call.resid, ...(edited ? ['rows', 'edits'] : []), ...(embedding ? ['w.pos'] : [])],
+    params: [...siteWords(call.site), call.width, call.stride, ...siteWords(embedding), 0, 0],
     bytes: 12 * call.rows * call.width,
   });
 }
@@ -152,20 +155,5 @@ export function rope(call: RopeCall): Dispatch {
       0,
     ],
     bytes: 12 * call.rows * (call.heads + 2 * call.kvHeads) * call.dHead,
-  });
-}
-
-export interface SoftmaxCall extends Base {
-  heads: number;
-  keys: number;
-  scoresSite: Site;
-  patternSite: Site;
-}
-export function softmax(call: SoftmaxCall): Dispatch {
-  return dispatch('softmax', call, {
-    defines: { HEADS: `${call.heads}u` },
-    bind: ['scores', 'pattern', 'rows', 'edits'],
-    params: [call.keys, ...siteWords(call.scoresSite), ...siteWords(call.patternSite), 0, 0, 0],
-    bytes: 8 * call.rows * call.heads * call.keys,
   });
 }

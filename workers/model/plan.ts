@@ -6,10 +6,10 @@
  * layer (`starts`): rows are ordered so that those active at a layer come first. Earlier keys may be another sequence's.
  */
 import type { Op } from '../gpu/commands';
-import { attention, mix, scores } from '../kernels/attention';
+import { attention, openAttention } from '../kernels/attention';
 import { embed } from '../kernels/embed';
 import { FEW, linear, type Epilogue, type Variants } from '../kernels/linear';
-import { act, add, edit, norm, NO_SITE, rope, softmax, type Site } from '../kernels/rowwise';
+import { act, add, edit, norm, NO_SITE, rope, type Site } from '../kernels/rowwise';
 import { findHook, geometryOf, type HookInfo } from './hooks';
 import type { Layout } from './layout';
 import type { Matrix, WeightTable } from './matrices';
@@ -140,9 +140,11 @@ class Build {
     const open = pos && this.looked('hook_embed', 'hook_pos_embed');
     this.ops.push(embed({ ...base, table, ...(pos && !open ? { pos } : {}), y: 'resid', hook: 'hook_embed' }));
     if (pos && !open) return;
-    this.hook('hook_embed', 'resid', true, rows);
+    // Where the token embedding is tapped it must be seen before the positions are added; else one dispatch does both.
+    const apart = !pos || this.tapsAt.has('hook_embed');
+    if (apart) this.hook('hook_embed', 'resid', true, rows);
     if (!pos) return;
-    this.ops.push(embed({ ...base, pos, y: 'part', hook: 'hook_pos_embed' }));
+    const embedding = apart ? NO_SITE : this.site('hook_embed');
     this.ops.push(
       add({
         rows,
@@ -152,6 +154,7 @@ class Build {
         width: spec.dModel,
         stride: layout.dModel,
         site: this.site('hook_pos_embed'),
+        embedding,
       }),
     );
     this.hook('hook_pos_embed', 'part', false, rows);
@@ -297,20 +300,11 @@ class Build {
     const scoresHook = `${at}.hook_attn_scores`;
     const patternHook = `${at}.hook_pattern`;
     if (this.looked(scoresHook, patternHook)) {
-      this.ops.push(scores({ ...shape, q, keys, hook: scoresHook }));
       this.ops.push(
-        softmax({
-          rows,
-          hook: patternHook,
-          heads: spec.heads,
-          keys,
-          scoresSite: this.site(scoresHook),
-          patternSite: this.site(patternHook),
-        }),
+        openAttention({ ...shape, q, keys, hook: patternHook, sites: { scores: this.site(scoresHook), pattern: this.site(patternHook) } }),
       );
       this.hook(scoresHook, 'scores', false, rows);
       this.hook(patternHook, 'pattern', false, rows);
-      this.ops.push(mix({ ...shape, keys, hook: `${at}.hook_z` }));
     } else this.ops.push(attention({ ...shape, q, variant: variants.attention, length: keys, hook: `${at}.hook_z` }));
     this.hook(`${at}.hook_z`, 'z', true, rows);
     this.write(`${at}.out`, 'z', rows, `${b}.hook_attn_out`);

@@ -80,7 +80,8 @@ export async function runBatch(model: Runtime, sequences: readonly Sequence[]): 
   prepare(model, planned);
   const program = await Program.prepare(gpu, ops, pool);
   try {
-    program.run();
+    // Long batches go in short submissions, so that cancelling is prompt and no driver's watchdog bites.
+    program.run(Math.max(4, Math.min(64, Math.floor(16384 / planned.rows.length))));
     await gpu.check();
     const bytes = await readback.read(gpu);
     return planned.laid.map((laid, i) => collect(model, planned, laid, i, bytes));

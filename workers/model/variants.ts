@@ -1,6 +1,7 @@
 /**
- * Which kernel of each kind runs on this device: measured once on the model's own weights, remembered per adapter by the
- * page, and pinned by ?variants=matvec:workgroup,… The candidates agree to rounding; only their speed differs.
+ * Which kernel of each kind runs on this device: a first guess, then a measurement on the model's own weights, taken once
+ * while nothing else runs and kept per adapter for the next model that is loaded (never in the middle of a session: the
+ * candidates agree only to rounding). Pinned by ?variants=matvec:workgroup,…
  */
 import { LabError } from '../errors';
 import { Program, type Op } from '../gpu/commands';
@@ -17,11 +18,27 @@ export const CANDIDATES: { [K in keyof Variants]: readonly Variants[K][] } = {
   attention: ['serial', 'workgroup'],
 };
 
-/** Before anything was measured: what suits a GPU, or SwiftShader, where barriers are dear. */
+export const isSoftware = (gpu: Gpu): boolean =>
+  gpu.adapter.info.architecture === 'swiftshader' || gpu.adapter.info.isFallbackAdapter === true;
+
+/** Before anything was measured: what suits a GPU, or a software renderer, where barriers are dear. */
 export function firstGuess(gpu: Gpu): Variants {
-  const software = gpu.adapter.info.architecture === 'swiftshader' || gpu.adapter.info.isFallbackAdapter === true;
-  if (software) return { matvec: 'register', matmul: 'register', attention: 'serial' };
+  if (isSoftware(gpu)) return { matvec: 'register', matmul: 'register', attention: 'serial' };
   return { matvec: gpu.device.features.has('subgroups') ? 'subgroup' : 'workgroup', matmul: 'tiled', attention: 'workgroup' };
+}
+
+/** What a choice depends on: the adapter, the features in use, and the set of candidates itself. */
+export function tuningKey(gpu: Gpu): string {
+  const { vendor, architecture, device, description } = gpu.adapter.info;
+  return JSON.stringify([vendor, architecture, device, description, [...gpu.device.features].sort(), CANDIDATES]);
+}
+
+/** A kept choice, where it is still one. */
+export function asVariants(kept: unknown): Variants | undefined {
+  if (typeof kept !== 'object' || kept === null) return undefined;
+  const found = kept as Record<string, unknown>;
+  const good = Object.entries(CANDIDATES).every(([kind, names]) => (names as readonly unknown[]).includes(found[kind]));
+  return good ? (found as unknown as Variants) : undefined;
 }
 
 /** “matvec:register,attention:serial” → those kinds pinned. */
