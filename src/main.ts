@@ -11,7 +11,7 @@ import { spawnEngine, spawnFiles } from '../workers/entries';
 import App from './App.svelte';
 import { Bench } from './lab/bench.svelte';
 import { createLab, type LabChange } from './lab/client';
-import { labError, told } from './lab/jobs';
+import { deferred, labError, told } from './lab/jobs';
 import './styles/fonts.css';
 import './styles/tokens.css';
 import './styles/base.css';
@@ -26,8 +26,7 @@ const query = new URLSearchParams(location.search);
 // A worker that cannot even start never answers: whoever waits for it is told here.
 const engine = spawnEngine((error) => failed(error));
 const files = spawnFiles((error) => failed(error));
-const ready = Promise.withResolvers<undefined>();
-ready.promise.catch(() => undefined);
+const ready = deferred<undefined>();
 
 const lab = createLab({ engine, files, ready: ready.promise, changed: (change: LabChange) => bench.heard(change) });
 const bench = new Bench(lab);

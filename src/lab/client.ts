@@ -11,7 +11,6 @@ import { version } from '../../package.json';
 import { resolveEdits } from './edits';
 import { LiveGeneration, type Opening } from './generation';
 import { asJob, notYet, told } from './jobs';
-import { StopStrings } from './stop';
 import { checkedIds, Text } from './text';
 import { makeVectors } from './make-vectors';
 
@@ -195,7 +194,7 @@ export function createLab({ engine, files, ready, changed }: Wires): Lab {
     loss: (request) =>
       told(async () => engine.loss({ ids: await text.ids(request.prompt, request.bos), edits: await edits(request.edits, request.bos) })),
     generate: (request) => {
-      const stream = new LiveGeneration(engine, text, new StopStrings(request.stop ?? []), open(request));
+      const stream = new LiveGeneration(engine, text, request.stop ?? [], open(request));
       streams.add(stream);
       return stream;
     },

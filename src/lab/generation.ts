@@ -8,8 +8,8 @@ import type { Remote } from 'comlink';
 import type { Choice, Generation, Step } from '../../workers/api';
 import type { Ending, EngineApi, EngineChoice, EngineStep } from '../../workers/contract';
 import { cancelled, type LabError } from '../../workers/errors';
-import { labError, told } from './jobs';
-import type { StopStrings } from './stop';
+import { deferred, labError, told } from './jobs';
+import { completesStop } from './stop';
 import type { Text } from './text';
 
 export interface Opening {
@@ -28,17 +28,18 @@ export class LiveGeneration implements Generation {
   #waiting: (() => void)[] = [];
   #steered: number[] = [];
   #baseline: number[] = [];
+  /** The decoded text at the last step, for stop strings; unknown after a rewind. */
+  #said: string | undefined;
   #finished = false;
   #closed = false;
-  #ended = Promise.withResolvers<Ending>();
+  #ended = deferred<Ending>();
 
   constructor(
     private readonly engine: Remote<EngineApi>,
     private readonly text_: Text,
-    private readonly stops: StopStrings,
+    private readonly stops: readonly string[],
     setup: Promise<Opening>,
   ) {
-    this.#ended.promise.catch(() => undefined);
     setup.then(
       (opening) => {
         this.#opening = opening;
@@ -71,14 +72,13 @@ export class LiveGeneration implements Generation {
   rewind(position: number, tokens: number): Promise<void> {
     if (this.#finished && !this.#failure) {
       this.#finished = false;
-      this.#ended = Promise.withResolvers<Ending>();
-      this.#ended.promise.catch(() => undefined);
+      this.#ended = deferred<Ending>();
     }
     const rewound = this.#post((id, opening) => {
       const kept = Math.max(0, position - opening.prompt.length);
       this.#steered.length = Math.min(this.#steered.length, kept);
       this.#baseline.length = Math.min(this.#baseline.length, kept);
-      this.stops.reset();
+      this.#said = undefined;
       return this.engine.rewind(id, position, tokens);
     });
     rewound.catch((thrown: unknown) => this.#fail(labError(thrown)));
@@ -135,13 +135,18 @@ export class LiveGeneration implements Generation {
 
   async #take(reply: EngineStep): Promise<Step> {
     const { pieces = [], prompt = [] } = this.#opening ?? {};
+    const before = this.stops.length ? [...this.#steered] : [];
     this.#steered.push(reply.steered.id);
     if (reply.baseline) this.#baseline.push(reply.baseline.id);
     const { steered, baseline, ...rest } = reply;
     const step: Step = { ...rest, steered: named(steered, pieces), ...(baseline ? { baseline: named(baseline, pieces) } : {}) };
-    if (this.stops.any && this.stops.hit(await this.text_.continuation(prompt, this.#steered))) {
-      this.#post((id) => this.engine.stop(id)).catch(() => undefined);
-      this.#finish('stop');
+    if (this.stops.length) {
+      const said = this.#said ?? (await this.text_.continuation(prompt, before));
+      this.#said = await this.text_.continuation(prompt, [...before, steered.id]);
+      if (completesStop(said, this.#said, this.stops)) {
+        this.#post((id) => this.engine.stop(id)).catch(() => undefined);
+        this.#finish('stop');
+      }
     }
     return step;
   }

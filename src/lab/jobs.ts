@@ -63,3 +63,21 @@ export function asJob<T>(job: Job | undefined, cancel: (id: string) => unknown, 
 export function notYet(what: string, when: string): LabError {
   return new LabError('not-yet', `${what} is not in this release.`, `It comes with ${when}. See CHANGELOG.md for what works today.`);
 }
+
+export interface Deferred<T> {
+  promise: Promise<T>;
+  resolve(value: T): void;
+  reject(reason: unknown): void;
+}
+
+/** A promise with its two ends. Nobody has to listen to it: a rejection that is not waited for is not an error of its own. */
+export function deferred<T>(): Deferred<T> {
+  let resolve: (value: T) => void = () => undefined;
+  let reject: (reason: unknown) => void = () => undefined;
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  promise.catch(() => undefined);
+  return { promise, resolve, reject };
+}

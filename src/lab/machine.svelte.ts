@@ -103,7 +103,7 @@ export class Machine {
       this.toasts.show(
         'error',
         'The GPU was lost.',
-        `${event.reason} Everything you see is kept; Loupe is asking for the GPU again.`.trim(),
+        `Everything you see is kept; Loupe is asking for the GPU again. (${event.reason})`,
         'gpu-lost',
       );
     } else if (event.kind === 'restored') {

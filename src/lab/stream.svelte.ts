@@ -94,6 +94,15 @@ export class Stream {
   /** Recomputes every position so far with today's dials. The text stays; what it would say next may not. */
   async reread(): Promise<void> {
     if (!this.#stream || this.problem || this.rereading) return;
+    if (this.#key !== this.#setup()) {
+      this.toasts.show(
+        'note',
+        'The bench has changed since this was written.',
+        'Continue reads the whole text again, as the bench is now.',
+      );
+      return;
+    }
+    this.#turnDials();
     this.rereading = true;
     try {
       await this.#stream.reread();

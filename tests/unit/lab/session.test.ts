@@ -1,0 +1,79 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { FIRST_PROMPT, FIRST_SAMPLING, readSession, writeSession, type Session } from '../../../src/lab/session';
+
+const choice = {
+  id: 3,
+  piece: ' a',
+  probability: 0.25,
+  top: Array.from({ length: 8 }, (_, id) => ({ id, piece: `${id}`, probability: 0.1 })),
+};
+const session: Session = {
+  model: 'model-1',
+  weights: 'f16',
+  prompt: 'Once “upon”\na time',
+  instrument: 'lens',
+  dials: [
+    {
+      id: 'd',
+      name: 'cheer',
+      kind: 'cap',
+      vector: 'v',
+      at: 'blocks.1.hook_resid_post',
+      value: -2,
+      strength: 0.5,
+      enabled: false,
+      scope: 'positions',
+      positions: [3],
+      skipSpecial: true,
+    },
+  ],
+  master: 0.75,
+  compare: false,
+  sampling: { ...FIRST_SAMPLING, topK: 5, shadow: true },
+  origin: [1, 2, 3],
+  steps: [
+    {
+      position: 3,
+      steered: choice,
+      baseline: choice,
+      kl: 0.1,
+      dials: [{ value: -2, strength: 0 }, { strength: 1 }],
+      reread: true,
+      chosen: true,
+    },
+  ],
+};
+
+describe('the session', () => {
+  it('comes back as it was, but for the long tails of candidates', () => {
+    const clipped = { ...choice, top: choice.top.slice(0, 5) };
+    const [step] = session.steps;
+    expect(readSession(writeSession(session))).toEqual({ ...session, steps: [{ ...step, steered: clipped, baseline: clipped }] });
+  });
+
+  it('starts where there is none', () => {
+    expect(readSession(null)).toMatchObject({ prompt: FIRST_PROMPT, instrument: 'generate', dials: [], compare: true, steps: [] });
+    expect(readSession(null).model).toBeUndefined();
+  });
+
+  it('takes what it can of a broken one', () => {
+    const broken = JSON.stringify({
+      prompt: 7,
+      dials: [{ id: 'x' }, null, { id: 'y', vector: 'v', at: 'hook_embed', kind: 'melt' }],
+      sampling: { topP: 9, tokens: -4 },
+      steps: [{ position: 'x' }, 4],
+      origin: [1, 'b'],
+    });
+    const read = readSession(broken);
+    expect(read.prompt).toBe(FIRST_PROMPT);
+    expect(read.dials).toMatchObject([{ id: 'y', kind: 'add', strength: 1, enabled: true, scope: 'all' }]);
+    expect(read.sampling).toMatchObject({ topP: 1, tokens: 1 });
+    expect(read.steps).toEqual([]);
+    expect(read.origin).toEqual([1]);
+  });
+
+  it('never fails, whatever was stored', () => {
+    fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (stored) => readSession(stored).sampling.tokens >= 1));
+  });
+});
