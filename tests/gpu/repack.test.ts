@@ -71,7 +71,7 @@ async function check(layout: Layout, from: Dtype, to: Dtype, transposed: boolean
   );
   const k = expected.length / n;
   rig.clear();
-  const pieces = [];
+  const pieces: { buffer: string; row0: number; rows: number }[] = [];
   for (let row0 = 0; row0 < n; row0 += most) {
     const piece = { buffer: `w#${pieces.length}`, row0, rows: Math.min(most, n - row0) };
     pieces.push(piece);
