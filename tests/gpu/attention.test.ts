@@ -1,7 +1,7 @@
 /** Attention, fused and open, against float64: grouped heads, shared prefixes, positions about the tile of 64 keys. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { attention, mix, scores, type AttentionShape } from '../../workers/kernels/attention';
-import { NO_SITE, softmax } from '../../workers/kernels/rowwise';
+import { attention, openAttention, type AttentionShape } from '../../workers/kernels/attention';
+import { NO_SITE } from '../../workers/kernels/rowwise';
 import { pad4 } from '../../workers/model/layout';
 import type { Row } from '../../workers/model/rows';
 import { at } from '../reference/array';
@@ -127,12 +127,8 @@ describe.each(SHAPES)('$heads heads over $kvHeads of width $dHead', (shape) => {
     rig.blank('scores', words, 77);
     rig.blank('pattern', words, 77);
     rig.put('edits', new Uint32Array(4));
-    await rig.run(
-      scores({ ...call, q: 'q', keys: KEYS }),
-      softmax({ rows: ROWS.length, hook: 'pattern', heads: shape.heads, keys: KEYS, scoresSite: NO_SITE, patternSite: NO_SITE }),
-      mix({ ...call, keys: KEYS }),
-    );
-    await checkZ('mix', shape, expected, padded);
+    await rig.run(openAttention({ ...call, q: 'q', keys: KEYS, sites: { scores: NO_SITE, pattern: NO_SITE } }));
+    await checkZ('attention-open', shape, expected, padded);
     const found = { scores: await rig.floats('scores'), pattern: await rig.floats('pattern') };
     for (const what of ['scores', 'pattern'] as const)
       expected.forEach((each, r) => {
