@@ -131,8 +131,8 @@ describe.each([
       editOf(hook, { kind: 'replace', value: { mean: [IDS, OTHER], over: 'position' } }, place),
     ];
     for (const each of edits) await check(hook, [each]);
-    // In list order, each on what the one before left.
-    await check(hook, edits.slice(0, 4));
+    // In list order, each on what the one before left (of one number, a projection leaves nothing to compare).
+    if (width > 1) await check(hook, edits.slice(0, 4));
   });
 });
 

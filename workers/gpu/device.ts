@@ -162,7 +162,11 @@ export class Gpu {
   private async compile(file: string, defines: Defines, constants: Readonly<Record<string, number>>, key: string): Promise<Kernel> {
     const code = expand(this.library(file), defines, this.library);
     this.counters.pipelines++;
-    const module = this.scoped(() => this.device.createShaderModule({ code, label: key }));
+    if (this.lostError) throw this.lostError;
+    // A scope of its own: a module's fault is told below, and must not wait here for someone else's check.
+    this.device.pushErrorScope('validation');
+    const module = this.device.createShaderModule({ code, label: key });
+    void this.device.popErrorScope().catch(() => undefined);
     try {
       const pipeline = await this.device.createComputePipelineAsync({
         label: key,
