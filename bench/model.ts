@@ -107,11 +107,7 @@ export function folderOf(shape: Shape, weights: readonly Weight[]): OpenedFile[]
     bos_token_id: 0,
   };
   const json = (name: string, value: object): OpenedFile => ({ path: `bench/${name}`, file: new File([JSON.stringify(value)], name) });
-  return [
-    json('config.json', config),
-    json('tokenizer.json', TOKENIZER),
-    { path: 'bench/model.safetensors', file: safetensors(weights) },
-  ];
+  return [json('config.json', config), json('tokenizer.json', TOKENIZER), { path: 'bench/model.safetensors', file: safetensors(weights) }];
 }
 
 /** `length` token ids spread over the vocabulary. */
