@@ -6,11 +6,10 @@ import { costOf } from './cost';
 import { kernelTimes } from './kernels';
 import { bytesOf, GPT2_SMALL, promptOf, SMALL, weightsOf, type Shape, type Weight } from './model';
 import { median } from './numbers';
-import { onnxModel } from './onnx-graph';
-import { OnnxGpt2, type Provider } from './onnxruntime';
+import type { Provider } from './onnxruntime';
 import { logitsOf, openEngine } from './ours';
 import type { PeerReport, Report } from './report';
-import { agreement, decodeOurs, sideBySide, type Say } from './side-by-side';
+import { decodeOurs, type Say } from './side-by-side';
 import type { Engine } from '../workers/engine';
 
 export interface Options {
@@ -22,7 +21,18 @@ export interface Options {
   variants?: string;
 }
 
-export async function measureAll(gpu: GPU | undefined, where: string, options: Options, say: Say): Promise<Report> {
+export interface Contest {
+  engine: Engine;
+  shape: Shape;
+  weights: readonly Weight[];
+  options: Options;
+  software: boolean;
+  say: Say;
+}
+/** Measures our engine beside one peer (beside.ts). Handed in, so that a bundle without peers carries none of their code. */
+export type Beside = (provider: Provider, contest: Contest) => Promise<PeerReport>;
+
+export async function measureAll(gpu: GPU | undefined, where: string, options: Options, say: Say, beside?: Beside): Promise<Report> {
   const shape = options.small ? SMALL : GPT2_SMALL;
   say(`making the weights of ${shape.name}`);
   const weights = weightsOf(shape);
@@ -36,12 +46,13 @@ export async function measureAll(gpu: GPU | undefined, where: string, options: O
   const openMs = performance.now() - start;
   say(`engine open after ${(openMs / 1e3).toFixed(1)} s`);
   const peers: PeerReport[] = [];
-  for (const provider of options.peers) {
+  for (const provider of beside ? options.peers : []) {
     start = performance.now();
-    peers.push(await besidePeer(engine, provider, shape, weights, { ...options, software }, say));
+    const peer = await beside?.(provider, { engine, shape, weights, options, software, say });
+    if (peer) peers.push(peer);
     say(`${provider}: done after ${((performance.now() - start) / 1e3).toFixed(0)} s`);
   }
-  const alone = options.peers.length ? [] : await timeAlone(engine, shape, options);
+  const alone = peers.length ? [] : await timeAlone(engine, shape, options);
   const cost = await costOf(engine, shape);
   const { adapter, features, variants } = await engine.device();
   return {
@@ -55,40 +66,6 @@ export async function measureAll(gpu: GPU | undefined, where: string, options: O
     peers,
     kernels,
   };
-}
-
-async function besidePeer(
-  engine: Engine,
-  provider: Provider,
-  shape: Shape,
-  weights: readonly Weight[],
-  { rounds, tokens, software }: Options & { software: boolean },
-  say: Say,
-): Promise<PeerReport> {
-  const name = `onnxruntime-web ${provider}`;
-  let onnx: OnnxGpt2 | undefined;
-  try {
-    const start = performance.now();
-    onnx = await OnnxGpt2.open(provider, shape, onnxModel(shape, weights));
-    const openMs = performance.now() - start;
-    say(`${name} open after ${(openMs / 1e3).toFixed(1)} s`);
-    const error = await agreement(engine, onnx, shape);
-    say(`${name}: logits agree to ${error.toExponential(1)}`);
-    // Its shaders take seconds a token on a CPU: a smoke test there, a measurement on a GPU.
-    const smoke = provider === 'webgpu' && software && shape !== SMALL;
-    return {
-      name,
-      error,
-      openMs,
-      measures: await sideBySide(engine, onnx, shape, smoke ? { rounds: 1, tokens: 2 } : { rounds, tokens }, say),
-    };
-  } catch (thrown) {
-    // The wasm runtime is the reference: a run that disagrees with it is worth nothing.
-    if (provider === 'wasm') throw thrown;
-    return { name, measures: [], failed: thrown instanceof Error ? thrown.message : String(thrown) };
-  } finally {
-    await onnx?.close();
-  }
 }
 
 async function timeAlone(engine: Engine, shape: Shape, { rounds, tokens }: Options): Promise<Report['alone']> {

@@ -3,6 +3,7 @@
  * bits. Given once as a Hugging Face folder (for our engine, through its own import) and once as plain tensors (for the ONNX graph).
  */
 import type { OpenedFile } from '../workers/contract';
+import { MemoryFile } from './memory-file';
 
 export interface Shape {
   name: string;
@@ -78,7 +79,8 @@ export function safetensors(weights: readonly Weight[]): File {
   const text = new TextEncoder().encode(JSON.stringify(header));
   const length = new Uint8Array(8);
   new DataView(length.buffer).setBigUint64(0, BigInt(text.length), true);
-  return new File([length, text, ...weights.map(({ data }) => data)], 'model.safetensors');
+  const bytes = weights.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  return new MemoryFile([length, text, ...bytes], 'model.safetensors');
 }
 
 /** A tokeniser of two tokens: the engine works in ids, but a model's folder must have one. */

@@ -13,6 +13,8 @@ export const TOLERANCE = 1e-4;
 export type Say = (line: string) => void;
 
 export interface Effort {
+  /** Prompts to read, in tokens. */
+  lengths: readonly number[];
   rounds: number;
   tokens: number;
 }
@@ -80,9 +82,15 @@ async function decodeTheirs(onnx: OnnxGpt2, ids: readonly number[], tokens: numb
 /** Tokens that are not counted: the first reads the prompt, and two may be under way when the count begins. */
 const WARM = 3;
 
-export async function sideBySide(engine: Engine, onnx: OnnxGpt2, shape: Shape, { rounds, tokens }: Effort, say: Say): Promise<Measure[]> {
+export async function sideBySide(
+  engine: Engine,
+  onnx: OnnxGpt2,
+  shape: Shape,
+  { lengths, rounds, tokens }: Effort,
+  say: Say,
+): Promise<Measure[]> {
   const out: Measure[] = [];
-  for (const length of [16, 64]) {
+  for (const length of lengths) {
     const ids = promptOf(shape, length);
     const ours = (): Promise<Float32Array> => logitsOf(engine, ids, 'last');
     const theirs = (): Promise<Float32Array> => onnx.prefill(ids);

@@ -1,4 +1,5 @@
 /** The bench's page: offers the measurement to the program that opened it (bench/run.mjs). */
+import { beside } from '../beside';
 import { measureAll, type Options } from '../measure';
 import { markdown, type Report } from '../report';
 
@@ -17,6 +18,7 @@ window.bench = async (options) => {
     options,
     // eslint-disable-next-line no-console -- progress, which run.mjs prints
     (line) => console.info(line),
+    beside,
   );
   return { report, markdown: markdown(report) };
 };
