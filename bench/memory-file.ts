@@ -5,14 +5,14 @@
 type Part = Uint8Array<ArrayBuffer>;
 
 class Piece extends Blob {
-  constructor(private readonly bytes: Part) {
+  constructor(private readonly content: Part) {
     super([]);
   }
   override get size(): number {
-    return this.bytes.length;
+    return this.content.length;
   }
   override arrayBuffer(): Promise<ArrayBuffer> {
-    return Promise.resolve(this.bytes.buffer);
+    return Promise.resolve(this.content.buffer);
   }
 }
 

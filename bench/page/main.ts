@@ -16,7 +16,6 @@ window.bench = async (options) => {
     navigator.gpu as GPU | undefined,
     `In ${browser.replace('/', ' ')}, one page`,
     options,
-    // eslint-disable-next-line no-console -- progress, which run.mjs prints
     (line) => console.info(line),
     beside,
   );
