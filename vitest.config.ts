@@ -17,7 +17,7 @@ const inChromium = (name: string): TestProjectInlineConfiguration => {
   return {
     define: { __SHARED_DATA__: JSON.stringify(shared && `/@fs/${shared.replace(/\\/g, '/').replace(/^\//, '')}/`) },
     server: { fs: { allow: [root, ...(shared ? [shared] : [])] } },
-    optimizeDeps: { include: ['comlink', 'idb', 'fflate', 'hash-wasm', '@huggingface/tokenizers'] },
+    optimizeDeps: { include: ['comlink', 'idb', 'fflate', 'hash-wasm', '@huggingface/tokenizers', 'onnxruntime-web/wasm', 'onnx-proto'] },
     test: {
       name,
       include: [`tests/${name}/**/*.test.ts`],

@@ -1,5 +1,6 @@
 // y[r, n] = epilogue( Σ_k norm(x)[r, k] · W[n, k] + b[n] )
-// Strategy: no barriers and no shared memory. A thread keeps R rows × C outputs in registers and walks k in vec4.
+// Strategy: no barriers and no shared memory. A thread keeps R rows × C outputs in registers and walks k in vec4. One scalar a sum, not one
+//   vec4: an emulator that runs threads as SIMD lanes spills four registers for each vec4.
 //   The order of additions does not depend on R, so a row gives the same bits alone and in a batch.
 // Shapes: x [rows, 4·K4], W [count, 4·K4], y by EPI (lib/emit.wgsl). Columns past the true width are 0 in W and x.
 // NORM layer | rms: x is normalised on the way in (gain and bias from vecs), statistics recomputed by each thread.
@@ -16,7 +17,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let x$r = (p.row0 + min(r0 + $r, p.rows - 1u)) * K4;
   #end
   #for c $C
-  let w$c = min(c0 + $c, p.count - 1u) * K4;
+  let wr$c = min(c0 + $c, p.count - 1u) * K4;
   #end
 #if NORM
   #for r $R
@@ -37,7 +38,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 #end
   #for r $R
   #for c $C
-  var a$r_$c = vec4f(0);
+  var a$r_$c = 0.0;
   #end
   #end
   for (var i = 0u; i < K4; i++) {
@@ -60,9 +61,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     #end
     #for c $C
     {
-      let m = w4(w[w$c + i]);
+      let m = w4(w[wr$c + i]);
       #for r $R
-      a$r_$c += m * v$r;
+      a$r_$c += dot(m, v$r);
       #end
     }
     #end
@@ -71,9 +72,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (r0 + $r < p.rows) {
     #for c,d $C
     if (c0 + $c < p.count) {
-      let a = a$r_$c;
-      let b = a$r_$d;
-      emit(r0 + $r, p.n0 + c0 + $c, a.x + a.y + a.z + a.w, b.x + b.y + b.z + b.w);
+      emit(r0 + $r, p.n0 + c0 + $c, a$r_$c, a$r_$d);
     }
     #end
   }

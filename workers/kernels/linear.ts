@@ -60,14 +60,15 @@ export function linear(call: Linear): Dispatch[] {
   const few = rows <= FEW;
   const variant = few ? call.variants.matvec : call.variants.matmul;
   const file = variant === 'register' ? 'linear-register' : variant === 'tiled' ? 'linear-tiled' : 'linear-workgroup';
-  const R = few ? rows : 8;
+  // The register variant's block: more outputs a thread where its norm is recomputed, more rows where there are rows (bench/RESULTS.md).
+  const { R, C } = few ? { R: rows, C: 8 } : { R: rows <= 8 ? 8 : 16, C: 4 };
   const defines: Record<string, number | string> = {
     DTYPE: weights.dtype,
     EPI: epilogue.kind,
     BIAS: call.bias === undefined ? 0 : 1,
     NORM: norm?.kind ?? 0,
   };
-  if (variant === 'register') Object.assign(defines, { R, C: 4 });
+  if (variant === 'register') Object.assign(defines, { R, C });
   if (variant === 'workgroup') Object.assign(defines, { R, T: 64, SUBGROUPS: 0 });
   if (variant === 'subgroup') Object.assign(defines, { R, T: 64, SUBGROUPS: 1 });
   let second = 0;
@@ -95,7 +96,7 @@ export function linear(call: Linear): Dispatch[] {
   return weights.pieces.map((piece): Dispatch => {
     const tiles: [number, number, number] =
       variant === 'register'
-        ? [Math.ceil(Math.ceil(piece.rows / 4) / 64), Math.ceil(rows / R), 1]
+        ? [Math.ceil(piece.rows / (64 * C)), Math.ceil(rows / R), 1]
         : variant === 'tiled'
           ? [Math.ceil(piece.rows / 64), Math.ceil(rows / 64), 1]
           : spread(Math.ceil(piece.rows / 4));

@@ -1,0 +1,23 @@
+/** The bench's page: offers the measurement to the program that opened it (bench/run.mjs). */
+import { beside } from '../beside';
+import { measureAll, type Options } from '../measure';
+import { markdown, type Report } from '../report';
+
+declare global {
+  interface Window {
+    bench?: (options: Options) => Promise<{ report: Report; markdown: string }>;
+  }
+}
+
+const browser = /Chrome\/[\d.]+|Firefox\/[\d.]+|Version\/[\d.]+/.exec(navigator.userAgent)?.[0] ?? 'a browser';
+
+window.bench = async (options) => {
+  const report = await measureAll(
+    navigator.gpu as GPU | undefined,
+    `In ${browser.replace('/', ' ')}, one page`,
+    options,
+    (line) => console.info(line),
+    beside,
+  );
+  return { report, markdown: markdown(report) };
+};
