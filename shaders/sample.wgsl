@@ -22,9 +22,12 @@ fn pcg(v: u32) -> u32 {
   let w = ((s >> ((s >> 28u) + 4u)) ^ s) * 277803737u;
   return (w >> 22u) ^ w;
 }
+// −log(−log(1 − v)), v the middle of one of 2²³ parts of (0, 1), so that neither logarithm meets 0. A large g comes of a
+// small v, where log(1 − v) on a GPU keeps few digits: there it is summed as a series.
 fn gumbel(seed: u32, pos: u32, token: u32) -> f32 {
-  let u = (f32(pcg(token + pcg(pos + pcg(seed))) >> 8u) + 0.5) / 16777216.0;
-  return -log(-log(u));
+  let v = (f32(pcg(token + pcg(pos + pcg(seed))) >> 9u) + 0.5) / 8388608.0;
+  let e = select(-log(1.0 - v), v * (1.0 + v * (0.5 + v * (0.33333333 + v * 0.25))), v < 0.03);
+  return -log(e);
 }
 // f32 to u32, larger numbers to larger words.
 fn key(x: f32) -> u32 {

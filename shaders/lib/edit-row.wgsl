@@ -7,6 +7,8 @@ fn edit_$BUF(r: u32, lid: u32, first: u32, count: u32, base: u32, stride: u32, w
     if (!applies(e, r)) { continue; }
     let value = number(e.dial);
     let strength = number(e.dial + 1u);
+    // x + 0·(f(x) − x) would still lose −0, subnormals, and x itself where f overflows.
+    if (strength == 0.0) { continue; }
     let groups = select(e.units, 1u, e.joined == 1u);
     let span = select(width, e.units * width, e.joined == 1u);
     for (var g = 0u; g < groups; g++) {

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { test as base, chromium, expect, type BrowserContext, type Page } from '@playwright/test';
 import { findChromium, gpuFlags } from '../../tools/chromium.mjs';
 import { serve } from '../../tools/serve.mjs';
+import type { OfflineAnswer } from '../../workers/precache';
 
 export { expect };
 
@@ -136,12 +137,12 @@ export async function bothWorkers(page: Page): Promise<void> {
 }
 
 /** Asks the service worker, as the page does. */
-export function askOffline(page: Page): Promise<{ ready: boolean; missing: string[] }> {
+export function askOffline(page: Page): Promise<OfflineAnswer> {
   return page.evaluate(async () => {
     const { active } = await navigator.serviceWorker.ready;
     const { port1, port2 } = new MessageChannel();
-    const answer = new Promise<{ ready: boolean; missing: string[] }>((resolve) => {
-      port1.onmessage = ({ data }: MessageEvent<{ ready: boolean; missing: string[] }>) => resolve(data);
+    const answer = new Promise<OfflineAnswer>((resolve) => {
+      port1.onmessage = ({ data }: MessageEvent<OfflineAnswer>) => resolve(data);
     });
     active?.postMessage({ type: 'offline-ready?' }, [port2]);
     return answer;

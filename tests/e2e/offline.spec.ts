@@ -85,7 +85,7 @@ test('a new build takes over at the next load, whole; a page still open keeps th
     await edit('sw.js', (text) => text.replace(sha256(old), sha256(theme)).replace(version, 'b'.repeat(16)));
     await page.evaluate(async () => (await navigator.serviceWorker.ready).update());
     await expect.poll(() => page.evaluate(() => caches.keys())).toHaveLength(2);
-    await expect.poll(() => page.evaluate(async () => (await navigator.serviceWorker.ready).active?.state)).toBe('activated');
+    await expect.poll(async () => (await askOffline(page)).version, { message: 'the new one is in charge' }).toBe('b'.repeat(16));
 
     expect(await page.evaluate(() => 'secondBuild' in window), 'the open page is left alone').toBe(false);
     expect(await page.evaluate((url) => fetch(url).then((response) => response.text()), gone)).toContain('old = 1');

@@ -1,0 +1,17 @@
+/** A fixture's float64 twin: its spec and its weights as tests/reference wants them. */
+import type { Tensor } from '../../workers/api';
+import { familyOf } from '../../workers/model/families';
+import type { ModelSpec } from '../../workers/model/spec';
+import { canonicalWeights, type Weights } from '../reference/weights';
+import type { Fixture } from './fixture';
+import { readSafetensors } from './safetensors';
+
+export async function twinOf(fixture: Fixture): Promise<{ spec: ModelSpec; weights: Weights }> {
+  const tensors = new Map<string, Tensor>();
+  for (const { path, file } of fixture.files)
+    if (path.endsWith('.safetensors'))
+      for (const [key, tensor] of readSafetensors(new Uint8Array(await file.arrayBuffer()))) tensors.set(key, tensor);
+  const family = familyOf(fixture.config);
+  const spec = family.spec(fixture.config);
+  return { spec, weights: canonicalWeights(spec, family, tensors) };
+}

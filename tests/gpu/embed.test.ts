@@ -1,0 +1,66 @@
+/** Tokens to the stream: the table alone, and its sum with positions; every type, one to four pieces, odd widths. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { embed } from '../../workers/kernels/embed';
+import { pad4 } from '../../workers/model/layout';
+import { at } from '../reference/array';
+import { refusal } from '../unit/refusal';
+import { Rig } from '../support/kernel';
+import { hash, matrixOf, numbers, packed, spaced } from '../support/numbers';
+
+let rig: Rig;
+beforeAll(async () => {
+  rig = await Rig.open();
+});
+afterAll(() => rig.close());
+
+describe.each(['f32', 'f16', 'bf16'] as const)('%s', (dtype) => {
+  test.each([
+    [1, 1, 1, 1],
+    [10, 5, 7, 4],
+    [131, 67, 65, 66],
+    [131, 64, 9, 34],
+  ])('%i tokens of width %i, %i rows, at most %i rows a piece', async (vocab, d, rows, most) => {
+    const context = 70;
+    for (const withPositions of [false, true]) {
+      rig.clear();
+      const table = matrixOf('w.embed', numbers(vocab * d, 1), d, dtype, most);
+      for (const { name, words } of table.buffers) rig.put(name, words);
+      const pos = numbers(context * d, 2);
+      rig.put('w.pos', spaced(pos, d, pad4(d)));
+      // The last token of all and both sides of a piece's edge are among them.
+      const tokens = Array.from({ length: rows }, (_, r) => ([vocab - 1, most - 1, most, 0][r] ?? hash(r, 3)) % vocab);
+      const positions = Array.from({ length: rows }, (_, r) => (r === 0 ? context - 1 : hash(r, 4) % context));
+      rig.rows(tokens.map((token, r) => ({ token, position: at(positions, r) })));
+      rig.blank('y', rows * pad4(d), 77);
+      await rig.run(
+        embed({
+          rows,
+          d: pad4(d),
+          vocab,
+          y: 'y',
+          hook: 'hook_embed',
+          table: table.weights,
+          ...(withPositions ? { pos: { context } } : {}),
+        }),
+      );
+      const expected = Float64Array.from(
+        { length: rows * d },
+        (_, i) =>
+          at(table.values, at(tokens, Math.floor(i / d)) * d + (i % d)) +
+          (withPositions ? at(pos, at(positions, Math.floor(i / d)) * d + (i % d)) : 0),
+      );
+      const y = await rig.floats('y');
+      // One addition of exact numbers: right to the last bit, and exact where there is none.
+      expect([...packed(y, d, pad4(d))]).toEqual([...expected].map(Math.fround));
+      for (let i = 0; i < y.length; i++) if (i % pad4(d) >= d) expect(y[i]).toBe(0);
+    }
+  });
+});
+
+test('a table in more pieces than can be bound is refused', async () => {
+  const pieces = Array.from({ length: 5 }, (_, i) => ({ buffer: `w#${i}`, row0: 2 * i, rows: 2 }));
+  const error = await refusal(() =>
+    embed({ rows: 1, table: { n: 10, k: 4, dtype: 'f32', pieces }, d: 4, y: 'y', vocab: 10, hook: 'hook_embed' }),
+  );
+  expect(error.code).toBe('gpu-out-of-memory');
+});

@@ -1,0 +1,68 @@
+/** The norm kernel, fused and open, against float64: widths about the vec4 and the workgroup, rows with a massive activation. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { NO_SITE, norm } from '../../workers/kernels/rowwise';
+import { pad4 } from '../../workers/model/layout';
+import { norm as twin } from '../reference/norm';
+import { Rig } from '../support/kernel';
+import { numbers, packed, spaced } from '../support/numbers';
+import { input } from './linear-case';
+
+const TIGHT = 1e-6;
+const EPS = 1e-5;
+let rig: Rig;
+beforeAll(async () => {
+  rig = await Rig.open();
+});
+afterAll(() => rig.close());
+
+describe.each(['layer', 'rms'] as const)('%s', (kind) => {
+  test.each([1, 3, 64, 67, 257, 1030])('width %i', async (d) => {
+    const stride = pad4(d);
+    for (const open of [false, true])
+      for (const [rows, row0] of [
+        [1, 0],
+        [5, 2],
+        [65, 0],
+      ] as const) {
+        rig.clear();
+        const x = input(rows + row0, d, d + rows);
+        rig.put('x', spaced(x, d, stride));
+        const gain = numbers(d, 2).map((value) => value + 1.5);
+        const shift = numbers(d, 3);
+        const vecs = new Float32Array(8 + 2 * stride);
+        vecs.set(gain, 8);
+        vecs.set(shift, 8 + stride);
+        rig.put('vecs', vecs);
+        for (const name of ['out', 'normalized']) rig.blank(name, rows * stride, 77);
+        rig.blank('scale', rows, 77);
+        await rig.run(
+          norm({
+            rows,
+            hook: 'norm',
+            kind,
+            x: 'x',
+            row0,
+            out: 'out',
+            d,
+            stride,
+            gain: 8,
+            eps: EPS,
+            ...(open ? { open: { scale: 'scale', normalized: 'normalized', scaleSite: NO_SITE, normalizedSite: NO_SITE } } : {}),
+          }),
+        );
+        const right = twin(x.subarray(row0 * d), kind, EPS, gain, kind === 'layer' ? shift : undefined);
+        const out = await rig.floats('out');
+        const what = `width ${d}, ${rows} rows from ${row0}`;
+        rig.expectRows(`norm ${kind}${open ? ', open' : ''}`, what, packed(out, d, stride), right.out, d, TIGHT);
+        for (let i = 0; i < out.length; i++) if (i % stride >= d) expect(out[i]).toBe(0);
+        const [scale, normalized] = [await rig.floats('scale'), await rig.floats('normalized')];
+        if (!open) {
+          expect([...scale, ...normalized].every((value) => value === 77)).toBe(true);
+          continue;
+        }
+        rig.expectRows('norm, scale', what, scale, right.scale, 1, TIGHT);
+        rig.expectRows('norm, normalized', what, packed(normalized, d, stride), right.normalized, d, TIGHT);
+        for (let i = 0; i < out.length; i++) if (i % stride >= d) expect(normalized[i]).toBe(0);
+      }
+  });
+});
