@@ -12,6 +12,7 @@ import App from './App.svelte';
 import { Bench } from './lab/bench.svelte';
 import { createLab, type LabChange } from './lab/client';
 import { deferred, labError, told } from './lab/jobs';
+import { noted, Quiet } from './lab/quiet';
 import './styles/fonts.css';
 import './styles/tokens.css';
 import './styles/base.css';
@@ -28,9 +29,16 @@ const engine = spawnEngine((error) => failed(error));
 const files = spawnFiles((error) => failed(error));
 const ready = deferred<undefined>();
 
-const lab = createLab({ engine, files, ready: ready.promise, changed: (change: LabChange) => bench.heard(change) });
-const bench = new Bench(lab);
-window.lab = lab;
+const quiet = new Quiet();
+const lab = createLab({
+  engine,
+  files,
+  ready: ready.promise,
+  changed: (change: LabChange) => bench.heard(change),
+  pulled: () => quiet.touch(),
+});
+const bench = new Bench(lab, quiet);
+window.lab = noted(lab, quiet);
 
 const target = document.getElementById('app') ?? document.body;
 mount(App, { target, props: { bench } });

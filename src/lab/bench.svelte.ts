@@ -8,6 +8,7 @@ import type { LabChange } from './client';
 import { Dials } from './dials.svelte';
 import { LensStore } from './lens.svelte';
 import { Machine } from './machine.svelte';
+import type { Quiet } from './quiet';
 import { PromptStore } from './prompt.svelte';
 import { loadSession, saveSession, type Session } from './session';
 import { Shelf } from './shelf.svelte';
@@ -32,7 +33,10 @@ export class Bench {
   #session: Session = loadSession();
   #restored = false;
 
-  constructor(readonly lab: Lab) {
+  constructor(
+    readonly lab: Lab,
+    private readonly quiet: Quiet,
+  ) {
     this.machine = new Machine(lab, this.toasts);
     this.shelf = new Shelf(lab, this.machine, this.toasts);
     this.prompt = new PromptStore(lab, this.machine);
@@ -90,13 +94,13 @@ export class Bench {
     });
     $effect(() => {
       if (!this.prompt.ids.length || this.stream.running) return;
-      return still(350, () => void this.prompt.shade());
+      return this.whenQuiet(350, () => this.prompt.shade());
     });
     $effect(() => {
       void this.dials.structure;
       const { ids } = this.prompt;
       if (this.stream.running || !this.machine.model) return;
-      return still(350, () => void this.measure(ids));
+      return this.whenQuiet(350, () => this.measure(ids));
     });
     $effect(() => {
       void this.dials.structure;
@@ -108,7 +112,7 @@ export class Bench {
       if (this.instrument !== 'lens' || !this.machine.model || this.stream.running) return;
       void [this.prompt.tokens.length, this.prompt.ids, this.dials.structure, this.dials.live, this.dials.compare];
       void [this.lens.tracked, this.lens.withText, this.lens.withText && this.stream.steps];
-      return still(200, () => void this.lens.run());
+      return this.whenQuiet(200, () => this.lens.run());
     });
     $effect(() => {
       const session = this.#snapshot();
@@ -119,6 +123,16 @@ export class Bench {
       const timer = setInterval(() => document.visibilityState === 'visible' && void this.machine.refresh(), 3000);
       return () => clearInterval(timer);
     });
+  }
+
+  /** The page's own reading of the model: after a moment, and not while a script is at work. Gives back how to call it off. */
+  whenQuiet(wait: number, work: () => Promise<unknown>): () => void {
+    let wanted = true;
+    const timer = setTimeout(() => void this.quiet.wait().then(() => (wanted ? work() : undefined)), wait);
+    return () => {
+      wanted = false;
+      clearTimeout(timer);
+    };
   }
 
   async measure(ids: readonly number[]): Promise<void> {

@@ -23,9 +23,11 @@ export interface Wires {
   files: Comlink.Remote<FilesApi>;
   ready: Promise<void>;
   changed(change: LabChange): void;
+  /** A step was asked for. */
+  pulled(): void;
 }
 
-export function createLab({ engine, files, ready, changed }: Wires): Lab {
+export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab {
   let inUse: ModelInfo | undefined;
   const streams = new Set<LiveGeneration>();
 
@@ -194,7 +196,7 @@ export function createLab({ engine, files, ready, changed }: Wires): Lab {
     loss: (request) =>
       told(async () => engine.loss({ ids: await text.ids(request.prompt, request.bos), edits: await edits(request.edits, request.bos) })),
     generate: (request) => {
-      const stream = new LiveGeneration(engine, text, request.stop ?? [], open(request));
+      const stream = new LiveGeneration(engine, text, request.stop ?? [], open(request), pulled);
       streams.add(stream);
       return stream;
     },

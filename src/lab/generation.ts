@@ -39,6 +39,7 @@ export class LiveGeneration implements Generation {
     private readonly text_: Text,
     private readonly stops: readonly string[],
     setup: Promise<Opening>,
+    private readonly pulled: () => void = () => undefined,
   ) {
     setup.then(
       (opening) => {
@@ -117,6 +118,7 @@ export class LiveGeneration implements Generation {
   }
 
   async #next(): Promise<IteratorResult<Step, undefined>> {
+    this.pulled();
     if (this.#failure) throw this.#failure;
     if (this.#finished) return { done: true, value: undefined };
     let reply: EngineStep | { ended: Ending };

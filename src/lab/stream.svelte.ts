@@ -187,7 +187,7 @@ export class Stream {
         if (done) break;
         // The first token waits for the prompt to be read: the clock starts when it is there.
         if (taken++ === 0) begun = performance.now();
-        else this.rate = ((taken - 1) * 1000) / (performance.now() - begun);
+        else if (taken > 4) this.rate = ((taken - 1) * 1000) / (performance.now() - begun);
         this.steps = [...this.steps, value];
       }
       this.ending = await stream.ended;
