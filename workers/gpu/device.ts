@@ -159,10 +159,14 @@ export class Gpu {
     return found;
   }
 
+  private throwIfLost(): void {
+    if (this.lostError) throw this.lostError;
+  }
+
   private async compile(file: string, defines: Defines, constants: Readonly<Record<string, number>>, key: string): Promise<Kernel> {
     const code = expand(this.library(file), defines, this.library);
     this.counters.pipelines++;
-    if (this.lostError) throw this.lostError;
+    this.throwIfLost();
     // A scope of its own: a module's fault is told below, and must not wait here for someone else's check.
     this.device.pushErrorScope('validation');
     const module = this.device.createShaderModule({ code, label: key });
@@ -175,7 +179,7 @@ export class Gpu {
       });
       return { pipeline, key };
     } catch (thrown) {
-      if (this.lostError) throw this.lostError;
+      this.throwIfLost();
       const info = await module.getCompilationInfo();
       const detail = info.messages.map((each) => `${each.lineNum}: ${each.message}`).join('\n');
       throw new LabError(
