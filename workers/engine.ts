@@ -30,7 +30,7 @@ import { planBatch, runBatch, type Sequence, type SequenceResult } from './model
 import { checkIds, freeModel, loadModel, type Runtime } from './model/runtime';
 import { streamsOf } from './model/streams';
 import { unembeddingColumn } from './model/unembedding';
-import { asVariants, firstGuess, isSoftware, measure, parsePins, tuningKey } from './model/variants';
+import { asVariants, firstGuess, isSoftware, measure, parsePins, PLAIN, selfTest, tuningKey } from './model/variants';
 import type { TensorReader } from './model/weights';
 import type { Variants } from './kernels/linear';
 
@@ -50,6 +50,8 @@ interface InUse {
 
 /** Rows of a batch computed together at most; a longer list of requests is done in turns. */
 const BATCH_ROWS = 2048;
+/** Kernels that are right agree to rounding: DESIGN §8's bound for a kernel against its reference. */
+const SELF_TEST = 5e-5;
 
 export class Engine implements EngineApi {
   private gpu: Gpu | undefined;
@@ -288,13 +290,29 @@ export class Engine implements EngineApi {
   }
 
   private measured = false;
-  /** Software renderers need no measurement: their preferences are known, and measuring there takes seconds. */
+  /**
+   * First whether this device's kernels are right: where they disagree with the plain ones, the plain ones take over. Then
+   * which are fastest. A software renderer runs the plain ones already and needs neither.
+   */
   private async tune(): Promise<void> {
     const { gpu, model } = this;
     const { tuning } = this.parts;
-    if (this.measured || !gpu || !model || !tuning || isSoftware(gpu)) return;
+    if (this.measured || !gpu || !model || isSoftware(gpu)) return;
     this.measured = true;
-    if (asVariants(await tuning.get(tuningKey(gpu)))) return;
+    const error = await selfTest(model);
+    if (!(error <= SELF_TEST)) {
+      this.variants = PLAIN;
+      model.planner.variants = PLAIN;
+      await tuning?.set(tuningKey(gpu), PLAIN);
+      this.events?.({
+        kind: 'failed',
+        code: 'kernel-disagrees',
+        message: `This device’s fast kernels disagree with the plain ones (${error.toExponential(1)} of the scale), so Loupe has gone over to the plain ones.`,
+        hint: 'Generate again: what was written before may be wrong. A newer graphics driver may help. Please report the name of the graphics card.',
+      });
+      return;
+    }
+    if (!tuning || asVariants(await tuning.get(tuningKey(gpu)))) return;
     await tuning.set(tuningKey(gpu), (await measure(model, {})).chosen);
   }
 

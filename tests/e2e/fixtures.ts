@@ -46,6 +46,8 @@ export interface Watch {
 }
 
 export interface LaunchOptions {
+  /** Instead of the switches that make WebGPU work. */
+  args?: string[];
   bypassCSP?: boolean;
   serviceWorkers?: 'allow' | 'block';
 }

@@ -11,7 +11,8 @@ import { Gpu } from '../../workers/gpu/device';
 import { shaders } from '../../workers/gpu/shaders';
 import { runBatch, type Sequence } from '../../workers/model/run';
 import { freeModel, loadModel } from '../../workers/model/runtime';
-import { firstGuess } from '../../workers/model/variants';
+import { firstGuess, selfTest } from '../../workers/model/variants';
+import type { Variants } from '../../workers/kernels/linear';
 import { add, generate, openBench, project, run, steps, vector, VARIANTS, type Bench } from '../support/engine';
 import { promptIds } from './cases';
 import { compareRows, describeComparison } from './compare';
@@ -192,6 +193,37 @@ describe.each(FIXTURES)('%s', (name) => {
       }
     });
   });
+});
+
+test('the self-test: kernels that agree pass, and one that is wrong is noticed', async () => {
+  const fixture = await loadFixture('llama-gqa');
+  const bench = await openBench(fixture.files);
+  const gpu = await Gpu.open(navigator.gpu, shaders);
+  const reader = await openTensors(bench.record, noLocks);
+  const load = (variants: Variants) => loadModel({ gpu, record: bench.record, reader, use: { weights: 'stored' }, special: [], variants });
+  const model = await load({ matvec: 'workgroup', matmul: 'tiled', attention: 'workgroup' });
+  expect(await selfTest(model)).toBeLessThan(SAME);
+  expect(model.planner.variants.matvec).toBe('workgroup');
+  freeModel(model);
+  // A driver that drops the reduction's last step.
+  const broken = await Gpu.open(navigator.gpu, (file) => {
+    const text = shaders(file);
+    if (!file.startsWith('linear-tiled')) return text;
+    const wrong = text.replace('for (var i = 0u; i < 4u; i++)', 'for (var i = 0u; i < 3u; i++)');
+    expect(wrong).not.toBe(text);
+    return wrong;
+  });
+  const wrong = await loadModel({
+    gpu: broken,
+    record: bench.record,
+    reader,
+    use: { weights: 'stored' },
+    special: [],
+    variants: { matvec: 'workgroup', matmul: 'tiled', attention: 'workgroup' },
+  });
+  expect(await selfTest(wrong)).toBeGreaterThan(1e-3);
+  freeModel(wrong);
+  reader.close();
 });
 
 describe('a batch whose rows share a prefix and start at a stored residual', () => {

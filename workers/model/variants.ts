@@ -9,6 +9,7 @@ import type { Gpu } from '../gpu/device';
 import type { Variants } from '../kernels/linear';
 import { plan, unembed } from './plan';
 import { NOBODY, rowWords } from './rows';
+import { runBatch } from './run';
 import type { Runtime } from './runtime';
 import { allocate } from './scratch';
 
@@ -23,7 +24,7 @@ export const isSoftware = (gpu: Gpu): boolean =>
 
 /** Before anything was measured: what suits a GPU, or a software renderer, where barriers are dear. */
 export function firstGuess(gpu: Gpu): Variants {
-  if (isSoftware(gpu)) return { matvec: 'register', matmul: 'register', attention: 'serial' };
+  if (isSoftware(gpu)) return PLAIN;
   return { matvec: gpu.device.features.has('subgroups') ? 'subgroup' : 'workgroup', matmul: 'tiled', attention: 'workgroup' };
 }
 
@@ -87,6 +88,40 @@ export async function measure(
   await contest('attention', 1);
   await contest('matmul', 64);
   return { chosen, milliseconds };
+}
+
+/** The plainest kernels: no barriers, no shared memory, no subgroups. */
+export const PLAIN: Variants = { matvec: 'register', matmul: 'register', attention: 'serial' };
+
+/**
+ * The worst disagreement, per row of logits and of its scale, between the kernels in use and the plain ones on this device,
+ * for one row (decoding) and for several (reading). Drivers have been wrong silently; this is how it is noticed.
+ */
+export async function selfTest(model: Runtime): Promise<number> {
+  const { planner, spec } = model;
+  const chosen = planner.variants;
+  const ids = Array.from({ length: Math.min(model.context, 9) }, (_, i) => (i * 7919 + 1) % spec.vocab);
+  const logits = async (variants: Variants, some: readonly number[]): Promise<Float32Array> => {
+    planner.variants = variants;
+    const [result] = await runBatch(model, [{ ids: some, promptLength: some.length, edits: [], taps: [], logits: [some.length - 1] }]);
+    return result?.logits ?? new Float32Array(0);
+  };
+  try {
+    let worst = 0;
+    for (const some of [ids.slice(0, 1), ids]) {
+      const right = await logits(PLAIN, some);
+      const found = await logits(chosen, some);
+      const scale = right.reduce((most, each) => Math.max(most, Math.abs(each)), 1e-30);
+      // A NaN is as wrong as can be, and Math.max would swallow none of it.
+      right.forEach((each, i) => {
+        const error = Math.abs(each - (found[i] ?? NaN)) / scale;
+        worst = Number.isFinite(error) ? Math.max(worst, error) : Infinity;
+      });
+    }
+    return worst;
+  } finally {
+    planner.variants = chosen;
+  }
 }
 
 /** The best of a few rounds over the first block and the unembedding; gives up early where the first is hopeless. */
