@@ -19,14 +19,15 @@ import type {
 } from './contract';
 import { asLabError, LabError, throwIfAborted } from './errors';
 import type { ModelInfo } from './api';
-import type { Op } from './gpu/commands';
 import { Gpu } from './gpu/device';
 import type { Library } from './gpu/wgsl';
 import { Queue } from './engine-queue';
-import { compileFor, decodeOps, Generation, capacityOf } from './model/generate';
+import { capacityOf, compileFor, decodeOps, resultCopy } from './model/decode';
+import { Generation } from './model/generate';
+import { printed, resultOf, sequenceOf } from './engine-requests';
 import { logitLens } from './model/lens';
 import { loss } from './model/loss';
-import { planBatch, runBatch, type Sequence, type SequenceResult } from './model/run';
+import { planBatch, runBatch } from './model/run';
 import { checkIds, freeModel, loadModel, type Runtime } from './model/runtime';
 import { streamsOf } from './model/streams';
 import { unembeddingColumn } from './model/unembedding';
@@ -231,10 +232,7 @@ export class Engine implements EngineApi {
         { slots: streams.length, cap: capacity, kept: true },
         await compileFor(model, request, capacity),
       );
-      return printed([
-        ...ops,
-        { op: 'copy', from: 'result', fromOffset: 0, to: 'step', toOffset: 0, bytes: 4 * streams.length * 28, hook: 'sample' },
-      ]);
+      return printed([...ops, resultCopy(model, streams)]);
     });
   }
 
@@ -391,43 +389,3 @@ async function attempt<T>(work: () => T): Promise<T> {
     throw asLabError(thrown);
   }
 }
-
-function sequenceOf(request: EngineRun): Sequence {
-  const { ids, logits } = request;
-  const positions = ids.map((_, i) => i);
-  return {
-    ids,
-    promptLength: request.promptLength,
-    edits: request.edits,
-    taps: request.taps,
-    logits: logits === 'all' ? positions : logits === 'last' ? [ids.length - 1] : [],
-    ...(typeof logits === 'object' ? { distribution: { positions, top: logits.top } } : {}),
-  };
-}
-
-function resultOf(request: EngineRun, out: SequenceResult | undefined, vocab: number, milliseconds: number): EngineRunResult {
-  if (!out) throw new LabError('internal', 'A run gave no result.', 'Please report this.');
-  const { logits } = request;
-  const rows = out.logits.length / vocab;
-  return {
-    ids: [...request.ids],
-    taps: out.taps,
-    milliseconds,
-    ...(logits === 'all' || logits === 'last' ? { logits: { shape: [rows, vocab], data: out.logits } } : {}),
-    ...(typeof logits === 'object'
-      ? {
-          top: {
-            ids: out.distribution.map((row) => row.top.map(({ id }) => id)),
-            probabilities: out.distribution.map((row) => row.top.map(({ probability }) => probability)),
-          },
-        }
-      : {}),
-  };
-}
-
-const printed = (ops: readonly Op[]): Planned[] =>
-  ops.map((op) =>
-    op.op === 'copy'
-      ? { kernel: 'copy', workgroups: [], bytes: op.bytes, ...(op.hook ? { hook: op.hook } : {}) }
-      : { kernel: `${op.kernel}/${op.variant}`, workgroups: op.groups, bytes: op.bytes, ...(op.hook ? { hook: op.hook } : {}) },
-  );

@@ -4,31 +4,19 @@
  * that a text can be replayed, rewound, or restored after the device was lost.
  */
 import { LabError } from '../errors';
-import type { EngineChoice, EngineGenerate, EngineStep, Ending } from '../contract';
+import type { EngineGenerate, EngineStep, Ending } from '../contract';
 import { Pool, Program, type Op } from '../gpu/commands';
-import { HEADER, resultWords, sample } from '../kernels/distribution';
-import { compileEdits, strengthOf, valueOf, type CompiledEdits, type PlacedEdit } from './edits';
-import { plan, unembed, type CacheShape } from './plan';
+import { capacityOf, compileFor, decodeOps, headOps, resultBytes, ROOM, stepOf } from './decode';
+import { Dials, dialWords, sameDials, type DialChange, type Snapshot } from './dials';
+import type { CompiledEdits } from './edits';
+import { plan, type CacheShape } from './plan';
 import { rowWords, type Row } from './rows';
 import { checkIds, type Runtime } from './runtime';
-import { readHook } from './run';
 import { allocate } from './scratch';
-import { sourceOf } from './sources';
 import { rowOf, sampledStreams, streamsOf, type Stream } from './streams';
 
-/** First candidates that come with every step. */
-export const TOP = 10;
 /** Tokens that may be computed beyond the last one taken. */
 const AHEAD = 2;
-/** The cache is allocated once: at least so many tokens beyond the prompt, so that a text can go on. */
-const ROOM = 256;
-
-interface Dial {
-  value: number | undefined;
-  strength: number;
-  enabled: boolean;
-}
-type Snapshot = { value?: number; strength: number }[];
 
 /** A token under way: where its result will be, and the dials it was computed with. */
 interface Flight {
@@ -39,48 +27,9 @@ interface Flight {
   reread: boolean;
 }
 
-export function capacityOf(model: Runtime, request: Pick<EngineGenerate, 'ids' | 'tokens'>): number {
-  return Math.min(model.context, request.ids.length + Math.max(request.tokens, ROOM));
-}
-
-/** The operations of one decoded token. */
-export function decodeOps(model: Runtime, streams: readonly Stream[], cache: CacheShape, edits: CompiledEdits): Op[] {
-  const { planner, spec } = model;
-  const { ops, stream } = plan(planner, { rows: streams.length, cache, keys: cache.cap, sites: edits.sites, taps: [] });
-  return [...ops, ...headOps(model, streams, stream.buffer, stream.normed, spec.vocab)];
-}
-
-function headOps(model: Runtime, streams: readonly Stream[], x: string, normed: boolean, vocab: number): Op[] {
-  const { planner } = model;
-  const shadow = streams.find((each) => each.kind === 'shadow');
-  return [
-    ...unembed(planner, { x, row0: 0, rows: streams.length, normed }),
-    sample({
-      sampled: sampledStreams(streams),
-      rows: streams.length,
-      n: vocab,
-      stride: planner.layout.vocab,
-      k: Math.min(TOP, vocab),
-      ...(shadow ? { shadow: { row: shadow.row, of: 0 } } : {}),
-    }),
-  ];
-}
-
-/** Compiles a request's edits for positions up to the cache's capacity. */
-export async function compileFor(model: Runtime, request: EngineGenerate, capacity: number): Promise<CompiledEdits> {
-  const placed: PlacedEdit[] = [];
-  for (const edit of request.edits) {
-    // Negative positions count from promptLength; a replace from another prompt covers that prompt's positions.
-    const target = { promptLength: request.promptLength, length: capacity, end: request.promptLength };
-    const source = await sourceOf(model.planner.hooks, edit, target, (ids, hook) => readHook(model, ids, hook));
-    placed.push({ edit, sequence: 0, ...target, ...(source ? { source } : {}) });
-  }
-  return compileEdits(model.planner.hooks, placed, capacity, model.special, model.spec.vocab);
-}
-
 export class Generation {
   private readonly streams: Stream[];
-  private readonly dials: Dial[];
+  private readonly dials: Dials;
   /** Tokens of each sampling stream: the prompt, then what was taken. */
   private readonly texts: number[][];
   /** Dials with which each position of the steered stream was computed. */
@@ -101,7 +50,7 @@ export class Generation {
     private readonly request: EngineGenerate,
   ) {
     this.streams = streamsOf(request);
-    this.dials = request.edits.map((edit) => ({ value: valueOf(edit), strength: edit.strength, enabled: edit.enabled }));
+    this.dials = new Dials(request.edits);
     this.texts = Array.from({ length: sampledStreams(this.streams) }, () => [...request.ids]);
     this.capacity = capacityOf(model, request);
     this.limit = request.ids.length + request.tokens;
@@ -129,13 +78,12 @@ export class Generation {
     const ops = decodeOps(model, streams, cache, this.compiled);
     allocate(planner, { rows: streams.length, keys: this.capacity, cache, logits: streams.length, results: 0 }, ops, pool);
     pool.need('final', 4 * streams.length * planner.layout.dModel);
-    const k = Math.min(TOP, model.spec.vocab);
-    const bytes = 4 * streams.length * resultWords(k);
+    const bytes = resultBytes(model, streams);
     pool.need('result', bytes);
     pool.need('settings', 16);
     pool.need('rows', 32 * streams.length);
     gpu.write(pool.need('edits', this.compiled.words.byteLength), 0, this.compiled.words);
-    this.dials.forEach((_, i) => this.writeDial(i));
+    this.writeDials(this.dials.snapshot());
     const settings = new ArrayBuffer(16);
     new Float32Array(settings).set([request.temperature, 0, request.topP]);
     new Uint32Array(settings)[1] = request.topK;
@@ -146,7 +94,7 @@ export class Generation {
     );
     this.decode = await Program.prepare(gpu, ops, pool);
     const finalNormed = this.compiled.sites.has('ln_final.hook_scale') || this.compiled.sites.has('ln_final.hook_normalized');
-    this.head = await Program.prepare(gpu, headOps(model, streams, 'final', finalNormed, model.spec.vocab), pool);
+    this.head = await Program.prepare(gpu, headOps(model, streams, 'final', finalNormed), pool);
   }
 
   /** The next step, or why there is none. */
@@ -164,7 +112,8 @@ export class Generation {
     await this.gpu.check();
     this.flights.shift();
     this.slots.push(flight.slot);
-    const step = this.stepOf(flight, bytes);
+    const { position, dials, reread } = flight;
+    const step = stepOf(this.model, this.streams, bytes, { position, dials, ...(reread ? { reread: true as const } : {}) });
     this.texts.forEach((text, i) => text.push((i === 0 ? step.steered : (step.baseline ?? step.steered)).id));
     if (this.request.eos.includes(step.steered.id)) this.ended = 'eos';
     return step;
@@ -189,14 +138,15 @@ export class Generation {
 
   /** Submits the computation of the token at `position`. */
   private async launch(position: number): Promise<void> {
-    const dials = this.snapshot();
     const first = this.history.length === 0;
     if (first) await this.prefill(this.request.ids.length, true);
+    // Only now: kernels may have been compiled meanwhile, and a dial moved. Nothing waits from here to the submission.
+    const dials = this.dials.snapshot();
     this.history[position - 1] = dials;
     const { gpu, pool } = this;
     const slot = this.slots.pop();
     if (!slot || !pool) throw new LabError('internal', 'The generation was closed.', 'Start another.');
-    const bytes = 4 * this.streams.length * resultWords(Math.min(TOP, this.model.spec.vocab));
+    const bytes = resultBytes(this.model, this.streams);
     // One command buffer a token: the forward pass, the choice, and the copy of its result.
     gpu.submit([
       gpu.scoped(() => {
@@ -272,38 +222,19 @@ export class Generation {
     this.gpu.write(pool.get('rows'), 0, rowWords(rows));
   }
 
-  private snapshot(): Snapshot {
-    return this.dials.map((dial) => ({ ...(dial.value === undefined ? {} : { value: dial.value }), strength: strengthOf(dial) }));
+  /** In force for every token submitted afterwards. */
+  private writeDials(dials: Snapshot, only?: number): void {
+    const { compiled, pool } = this;
+    if (!compiled || !pool) return;
+    dials.forEach((dial, i) => {
+      const at = compiled.dials[i];
+      if (at !== undefined && (only === undefined || i === only)) this.gpu.write(pool.get('edits'), 4 * at, dialWords(dial));
+    });
   }
 
-  /** Two words to the GPU; in force for every token submitted afterwards. */
-  private writeDial(i: number, given?: Snapshot[number]): void {
-    const at = this.compiled?.dials[i];
-    const dial = this.dials[i];
-    if (at === undefined || !dial || !this.pool) return;
-    const value = given ? given.value : dial.value;
-    const strength = given ? given.strength : strengthOf(dial);
-    this.gpu.write(this.pool.get('edits'), 4 * at, new Float32Array([value ?? 0, strength]));
-  }
-
-  dial(i: number, change: { value?: number; strength?: number; enabled?: boolean }): void {
-    const dial = this.dials[i];
-    if (!dial)
-      throw new LabError(
-        'edit-shape',
-        `There is no edit ${i}; this generation has ${this.dials.length}.`,
-        'Edits count from 0, in the order given.',
-      );
-    for (const each of [change.value, change.strength])
-      if (each !== undefined && !Number.isFinite(each))
-        throw new LabError('edit-shape', `A dial cannot be set to ${each}.`, 'Give a finite number.');
-    if (change.value !== undefined) {
-      if (dial.value === undefined) throw new LabError('edit-shape', 'This edit has no number of its own.', 'Move its strength instead.');
-      dial.value = change.value;
-    }
-    if (change.strength !== undefined) dial.strength = change.strength;
-    if (change.enabled !== undefined) dial.enabled = change.enabled;
-    this.writeDial(i);
+  dial(i: number, change: DialChange): void {
+    this.dials.change(i, change);
+    this.writeDials(this.dials.snapshot(), i);
   }
 
   /** Lets what is under way finish, and forgets it. */
@@ -323,7 +254,7 @@ export class Generation {
     this.markReread = true;
     if (this.history.length === 0) return;
     if (length > 1) await this.prefill(length - 1, false, { from: 0, only: 0 });
-    const dials = this.snapshot();
+    const dials = this.dials.snapshot();
     for (let position = 0; position < length; position++) this.history[position] = dials;
     this.history.length = length - 1;
     this.writeRows(length - 1);
@@ -375,19 +306,19 @@ export class Generation {
     }
     const prompt = this.request.ids.length;
     this.history.length = Math.min(this.history.length, length - 1);
-    const dialsAt = (position: number): Snapshot => this.history[Math.max(position, prompt - 1)] ?? this.snapshot();
+    const dialsAt = (position: number): Snapshot => this.history[Math.max(position, prompt - 1)] ?? this.dials.snapshot();
     for (const stream of this.streams) {
       let from = 0;
       while (from < length - 1) {
         let to = from + 1;
-        while (stream.row === 0 && to < length - 1 && same(dialsAt(to), dialsAt(from))) to++;
+        while (stream.row === 0 && to < length - 1 && sameDials(dialsAt(to), dialsAt(from))) to++;
         if (stream.row !== 0) to = length - 1;
-        dialsAt(from).forEach((dial, i) => this.writeDial(i, dial));
+        this.writeDials(dialsAt(from));
         await this.prefill(to, false, { from, only: stream.row });
         from = to;
       }
     }
-    this.dials.forEach((_, i) => this.writeDial(i));
+    this.writeDials(this.dials.snapshot());
     this.writeRows(length - 1);
   }
 
@@ -405,36 +336,4 @@ export class Generation {
     this.pool?.free();
     this.pool = undefined;
   }
-
-  private stepOf(flight: Flight, bytes: ArrayBuffer): EngineStep {
-    const k = Math.min(TOP, this.model.spec.vocab);
-    const size = resultWords(k);
-    const words = new Uint32Array(bytes);
-    const floats = new Float32Array(bytes);
-    const choice = (row: number): EngineChoice => {
-      const at = row * size;
-      return {
-        id: words[at] ?? 0,
-        probability: floats[at + 1] ?? NaN,
-        top: Array.from({ length: k }, (_, j) => ({
-          id: words[at + HEADER + 2 * j] ?? 0,
-          probability: floats[at + HEADER + 2 * j + 1] ?? NaN,
-        })),
-      };
-    };
-    const f = (i: number): number => floats[i] ?? NaN;
-    const baseline = this.streams.find((each) => each.kind === 'baseline');
-    const shadow = this.streams.some((each) => each.kind === 'shadow');
-    return {
-      position: flight.position,
-      steered: choice(0),
-      ...(baseline ? { baseline: choice(baseline.row) } : {}),
-      // KL(shadow ‖ steered) = Σ p_s((x_s − m_s) − (x − m)) − log Σ_s + log Σ
-      ...(shadow ? { kl: Math.max(0, f(2) - Math.log(f(6)) + Math.log(f(4))) } : {}),
-      dials: flight.dials,
-      ...(flight.reread ? { reread: true as const } : {}),
-    };
-  }
 }
-
-const same = (a: Snapshot, b: Snapshot): boolean => a.every((dial, i) => dial.value === b[i]?.value && dial.strength === b[i]?.strength);
