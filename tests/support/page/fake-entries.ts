@@ -2,7 +2,8 @@
 import * as Comlink from 'comlink';
 import type { EngineApi, FilesApi } from '../../../workers/contract';
 import { LabError } from '../../../workers/errors';
-import { fakeEngine, fakeFiles } from './fake-workers';
+import { fakeEngine } from './fake-engine';
+import { fakeFiles } from './fake-files';
 
 const plain = (error: LabError): object => ({
   ...error,
