@@ -195,6 +195,16 @@ describe.each(FIXTURES)('%s', (name) => {
   });
 });
 
+test.each(['gpt2-scaled', 'llama-bf16'] as const)('%s with subgroups: the reference’s greedy text', async (name) => {
+  const fixture = await loadFixture(name);
+  const bench = await openBench(fixture.files, { variants: VARIANTS[2] });
+  for (const each of fixture.cases.greedy) {
+    const found = await steps(bench.engine, generate(promptIds(fixture.cases, each.prompt), { tokens: each.ids.length }));
+    expect(found.map((step) => step.steered.id)).toEqual(each.ids);
+  }
+  await bench.engine.unload(bench.record.id);
+});
+
 test('the self-test: kernels that agree pass, and one that is wrong is noticed', async () => {
   const fixture = await loadFixture('llama-gqa');
   const bench = await openBench(fixture.files);

@@ -107,7 +107,7 @@ describe.each([
 test('every kernel builds under these limits, at its hungriest', async () => {
   const site = { first: 0, count: 1 };
   const sites = { q: site, k: site, v: site, rotQ: site, rotK: site };
-  const heads = { heads: 8, kvHeads: 2, dHead: 256, dHeadPadded: 256, rot: 256 };
+  const heads = { heads: 8, kvHeads: 2, dHead: 128, dHeadPadded: 128, rot: 128 };
   const base = { rows: 1, hook: '' };
   const matrix = { n: 64, k: 64, dtype: 'f32', pieces: [{ buffer: 'w', row0: 0, rows: 64 }] } as const;
   const qkv = { kind: 'qkv', ...heads, second: 0, cap: 1, kv: 'kv', cache: true } as const;

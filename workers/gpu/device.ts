@@ -166,11 +166,7 @@ export class Gpu {
   private async compile(file: string, defines: Defines, constants: Readonly<Record<string, number>>, key: string): Promise<Kernel> {
     const code = expand(this.library(file), defines, this.library);
     this.counters.pipelines++;
-    this.throwIfLost();
-    // A scope of its own: a module's fault is told below, and must not wait here for someone else's check.
-    this.device.pushErrorScope('validation');
-    const module = this.device.createShaderModule({ code, label: key });
-    void this.device.popErrorScope().catch(() => undefined);
+    const module = this.shaderModule(code, key);
     try {
       const pipeline = await this.device.createComputePipelineAsync({
         label: key,
@@ -188,6 +184,15 @@ export class Gpu {
         'Please report this with the text above and the name of the graphics card.',
       );
     }
+  }
+
+  /** In a scope of its own: a module's fault is told by the pipeline, and must not wait here for someone else's check. */
+  private shaderModule(code: string, label: string): GPUShaderModule {
+    this.throwIfLost();
+    this.device.pushErrorScope('validation');
+    const module = this.device.createShaderModule({ code, label });
+    void this.device.popErrorScope().catch(() => undefined);
+    return module;
   }
 
   submit(commands: GPUCommandBuffer[]): void {

@@ -45,7 +45,7 @@ function block(lines: readonly string[], defines: Defines, library: Library): st
       const [nameWord = '', countWord = ''] = rest.split(/\s+/);
       const names = nameWord.split(',');
       const times = Number(countWord);
-      if (!Number.isInteger(times)) throw fault(`#for ${rest}: no such count`);
+      if (countWord === '' || !Number.isInteger(times)) throw fault(`#for ${rest}: no such count`);
       for (let i = 0; i < times; i += names.length) {
         const counters = Object.fromEntries(names.map((name, j) => [name, i + j]));
         out.push(...block(body, { ...defines, ...counters }, library));
