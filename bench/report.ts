@@ -59,12 +59,13 @@ export function markdown(report: Report): string {
 
 function peerPart(peer: PeerReport): string {
   if (peer.failed !== undefined) return `${peer.name}: did not run (${peer.failed}).`;
-  const head = ['beside ' + peer.name, 'ours', 'theirs', 'ours / theirs', 'samples each'];
+  const head = ['beside ' + peer.name, 'ours', 'theirs', 'ours / theirs', 'fastest samples', 'samples each'];
   const rows = peer.measures.map((each) => [
     each.what,
     ms(each.ours),
     ms(each.theirs),
     `**${each.ratio.toFixed(2)}**`,
+    each.fastest.toFixed(2),
     String(each.samples),
   ]);
   return `${table(head, rows)}\n\nLogits agree to ${(peer.error ?? NaN).toExponential(1)} of a row's scale. Below 1 we are faster.`;
