@@ -113,5 +113,5 @@ function kernelPart({ kernels, device }: Report): string {
 
 const caveat = (software: boolean): string =>
   software
-    ? 'This device is a CPU that plays a GPU. What carries over to a real GPU: agreement, dispatches, submissions, copies, bytes, pipelines, memory. What does not: every time and every ratio of times; which kernel variant wins is the other way round there (barriers and shared memory are dear here and cheap there), and onnxruntime’s wasm is native SIMD code on the same CPU while our shaders go through an emulator.'
+    ? 'This device is a CPU that plays a GPU. What carries over to a real GPU: agreement, dispatches, submissions, copies, bytes, pipelines, memory. What does not: every time, every ratio of times, and which kernel variant wins (barriers and shared memory are dear here). onnxruntime’s wasm is native SIMD code on the same CPU, while our shaders go through an emulator.'
     : 'Times are of this device, driver and day; a ratio within one run is worth more than a time.';
