@@ -82,7 +82,7 @@ async function timeAlone(engine: Engine, shape: Shape, { rounds, tokens }: Optio
     alone.push({ what: `prefill ${length} tokens`, milliseconds: median(samples) });
   }
   const each: number[] = [];
-  for (let round = 0; round < rounds; round++) each.push(...(await decodeOurs(engine, promptOf(shape, 16), tokens)).each);
+  for (let round = 0; round < rounds; round++) each.push((await decodeOurs(engine, promptOf(shape, 16), tokens)).milliseconds);
   alone.push({ what: 'decode, a token', milliseconds: median(each) });
   return alone;
 }

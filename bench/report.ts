@@ -59,12 +59,13 @@ export function markdown(report: Report): string {
 
 function peerPart(peer: PeerReport): string {
   if (peer.failed !== undefined) return `${peer.name}: did not run (${peer.failed}).`;
-  const head = ['beside ' + peer.name, 'ours', 'theirs', 'ours / theirs', 'samples each'];
+  const head = ['beside ' + peer.name, 'ours', 'theirs', 'ours / theirs', 'fastest samples', 'samples each'];
   const rows = peer.measures.map((each) => [
     each.what,
     ms(each.ours),
     ms(each.theirs),
     `**${each.ratio.toFixed(2)}**`,
+    each.fastest.toFixed(2),
     String(each.samples),
   ]);
   return `${table(head, rows)}\n\nLogits agree to ${(peer.error ?? NaN).toExponential(1)} of a row's scale. Below 1 we are faster.`;
@@ -112,5 +113,5 @@ function kernelPart({ kernels, device }: Report): string {
 
 const caveat = (software: boolean): string =>
   software
-    ? 'This device is a CPU that plays a GPU. What carries over to a real GPU: agreement, dispatches, submissions, copies, bytes, pipelines, memory. What does not: every time and every ratio of times; which kernel variant wins is the other way round there (barriers and shared memory are dear here and cheap there), and onnxruntime’s wasm is native SIMD code on the same CPU while our shaders go through an emulator.'
+    ? 'This device is a CPU that plays a GPU. What carries over to a real GPU: agreement, dispatches, submissions, copies, bytes, pipelines, memory. What does not: every time, every ratio of times, and which kernel variant wins (barriers and shared memory are dear here). onnxruntime’s wasm is native SIMD code on the same CPU, while our shaders go through an emulator.'
     : 'Times are of this device, driver and day; a ratio within one run is worth more than a time.';
