@@ -1,6 +1,6 @@
 // resid[r] = W_E[token] (+ W_pos[pos] with POS): the residual stream before block 0.
 // The table may lie in up to 4 buffers (a matrix larger than the binding limit is split by rows), `pieceRows` in each.
-// Grid: x = ⌈rows·D4/64⌉.
+// Grid: ⌈rows·D4/64⌉ workgroups, spread over x and z (65,535 a dimension).
 #include row.wgsl
 #include weights-$DTYPE.wgsl
 override D4: u32;
@@ -16,9 +16,10 @@ struct Params { rows: u32, pieceRows: u32, vocab: u32, context: u32 }
 @group(0) @binding($PARAMSAT) var<uniform> p: Params;
 
 @compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let r = id.x / D4;
-  let i = id.x % D4;
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let n = (wg.z * 65535u + wg.x) * 64u + lid;
+  let r = n / D4;
+  let i = n % D4;
   if (r >= p.rows) { return; }
   var v = vec4f(0);
   let token = min(rows[r].token, p.vocab - 1u);
@@ -32,5 +33,5 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 #if POS
   v += pos[min(rows[r].pos, p.context - 1u) * D4 + i];
 #end
-  y[id.x] = v;
+  y[n] = v;
 }

@@ -1,7 +1,7 @@
 /** Tokens to the residual stream: W_E, or its sum with W_pos. */
 import type { Dispatch } from '../gpu/commands';
 import { LabError } from '../errors';
-import { threads } from './grid';
+import { spread } from './grid';
 import type { WeightMatrix } from './linear';
 
 /** A table in more buffers than this cannot be bound at once beside the rest. */
@@ -40,7 +40,7 @@ export function embed(call: EmbedCall): Dispatch {
     constants: { D4: call.d / 4 },
     bind: [{ buffer: 'rows' }, { buffer: call.y }, ...pieces.map(({ buffer }) => ({ buffer })), ...(call.pos ? [{ buffer: 'w.pos' }] : [])],
     params: [call.rows, pieces[0]?.rows ?? 1, call.vocab, call.pos?.context ?? 1],
-    groups: threads((call.rows * call.d) / 4),
+    groups: spread(Math.ceil((call.rows * call.d) / 4 / 64)),
     hook: call.hook,
     bytes: 8 * call.rows * call.d,
   };
