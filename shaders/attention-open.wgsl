@@ -50,13 +50,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
   workgroupBarrier();
   var l = 0.0;
   for (var t = lid; t < seen; t += 64u) { l += exp(scores[at + t] - high); }
-  part[lid] = l;
-  for (var n = 32u; n > 0u; n >>= 1u) {
-    workgroupBarrier();
-    if (lid < n) { part[lid] += part[lid + n]; }
-  }
-  workgroupBarrier();
-  let sum = part[0];
+  let sum = editTotal(l, lid);
   for (var t = lid; t < seen; t += 64u) { pattern[at + t] = exp(scores[at + t] - high) / sum; }
   edit_pattern(r, lid, p.firstPattern, p.countPattern, base, p.keys, p.keys, seen, h);
   for (var d = lid; d < $D4; d += 64u) {

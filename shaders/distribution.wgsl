@@ -14,7 +14,11 @@ struct Params { n: u32, stride: u32, k: u32, outRow: u32 }
 #else
 @group(0) @binding(3) var<uniform> p: Params;
 #end
-#include logits.wgsl
+#if REFERENCE
+#include logits.wgsl REF=reference
+#else
+#include logits.wgsl REF=logits
+#end
 
 @compute @workgroup_size(T)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: u32) {
@@ -35,33 +39,20 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
     above += select(0.0, 1.0, v > x || (v == x && i < reach));
   }
   let rank = sumAll(above, lid);
-  var divergence = 0.0;
-  var refHigh = 0.0;
-  var refSum = 1.0;
 #if REFERENCE
-  var v = LOW;
-  for (var i = lid; i < p.n; i += T) { v = max(v, reference[base + i]); }
-  refHigh = bitcast<f32>(best(v, 0u, lid).x);
-  var e = 0.0;
-  var d = 0.0;
-  for (var i = lid; i < p.n; i += T) {
-    let r = reference[base + i] - refHigh;
-    let w = exp(r);
-    e += w;
-    d += w * (r - (logits[base + i] - high));
-  }
-  refSum = sumAll(e, lid);
-  divergence = sumAll(d, lid) / refSum;
+  let other = against(base, base, p.n, high, lid);
+#else
+  let other = Against(0.0, 0.0, 1.0);
 #end
   if (lid == 0u) {
     out[to] = top.x;
     out[to + 1u] = bitcast<u32>(sum);
     out[to + 2u] = bitcast<u32>(entropy);
-    out[to + 3u] = bitcast<u32>(divergence);
+    out[to + 3u] = bitcast<u32>(other.divergence);
     out[to + 4u] = bitcast<u32>(x);
     out[to + 5u] = u32(rank);
-    out[to + 6u] = bitcast<u32>(refHigh);
-    out[to + 7u] = bitcast<u32>(refSum);
+    out[to + 6u] = bitcast<u32>(other.high);
+    out[to + 7u] = bitcast<u32>(other.sum);
   }
   var last = top;
   for (var j = 0u; j < p.k; j++) {

@@ -23,17 +23,7 @@ struct Params { row0: u32, gain: u32, d: u32, eps: f32, firstScale: u32, countSc
 #else
 @group(0) @binding(3) var<uniform> p: Params;
 #end
-var<workgroup> part: array<f32, 64>;
-fn total(v: f32, lid: u32) -> f32 {
-  workgroupBarrier();
-  part[lid] = v;
-  for (var h = 32u; h > 0u; h >>= 1u) {
-    workgroupBarrier();
-    if (lid < h) { part[lid] += part[lid + h]; }
-  }
-  workgroupBarrier();
-  return part[0];
-}
+#include reduce.wgsl NAME=total SIZE=64
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: u32) {

@@ -15,7 +15,7 @@ struct Params { n: u32, stride: u32, k: u32, rows: u32, reference: u32, referenc
 @group(0) @binding(2) var<storage, read_write> result: array<u32>;
 @group(0) @binding(3) var<storage, read> settings: Settings;
 @group(0) @binding(4) var<uniform> p: Params;
-#include logits.wgsl
+#include logits.wgsl REF=logits
 
 fn pcg(v: u32) -> u32 {
   let s = v * 747796405u + 2891336453u;
@@ -87,32 +87,16 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
     }
     chosen = best(v, at, lid).y;
   }
-  var divergence = 0.0;
-  var refHigh = 0.0;
-  var refSum = 1.0;
-  if (p.referenced == r + 1u) {
-    let other = p.reference * p.stride;
-    var v = LOW;
-    for (var i = lid; i < p.n; i += T) { v = max(v, logits[other + i]); }
-    refHigh = bitcast<f32>(best(v, 0u, lid).x);
-    var e = 0.0;
-    var d = 0.0;
-    for (var i = lid; i < p.n; i += T) {
-      let a = logits[other + i] - refHigh;
-      e += exp(a);
-      d += exp(a) * (a - (logits[base + i] - high));
-    }
-    refSum = sumAll(e, lid);
-    divergence = sumAll(d, lid) / refSum;
-  }
+  var other = Against(0.0, 0.0, 1.0);
+  if (p.referenced == r + 1u) { other = against(p.reference * p.stride, base, p.n, high, lid); }
   if (lid == 0u) {
     result[to] = chosen;
     result[to + 1u] = bitcast<u32>(exp(logits[base + chosen] - high) / sum);
-    result[to + 2u] = bitcast<u32>(divergence);
+    result[to + 2u] = bitcast<u32>(other.divergence);
     result[to + 3u] = top.x;
     result[to + 4u] = bitcast<u32>(sum);
-    result[to + 5u] = bitcast<u32>(refHigh);
-    result[to + 6u] = bitcast<u32>(refSum);
+    result[to + 5u] = bitcast<u32>(other.high);
+    result[to + 6u] = bitcast<u32>(other.sum);
   }
   var last = top;
   for (var j = 0u; j < p.k; j++) {

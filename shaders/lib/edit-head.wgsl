@@ -25,14 +25,4 @@ fn applies(e: Edit, r: u32) -> bool {
   if (e.seq != row.seq || !bit(e.positions, row.pos)) { return false; }
   return e.skipSpecial == 0u || !bit(edits[0], row.token);
 }
-var<workgroup> editPart: array<f32, 64>;
-fn editTotal(v: f32, lid: u32) -> f32 {
-  workgroupBarrier();
-  editPart[lid] = v;
-  for (var h = 32u; h > 0u; h >>= 1u) {
-    workgroupBarrier();
-    if (lid < h) { editPart[lid] += editPart[lid + h]; }
-  }
-  workgroupBarrier();
-  return editPart[0];
-}
+#include reduce.wgsl NAME=editTotal SIZE=64

@@ -3,16 +3,7 @@
 const T = $T;
 var<workgroup> part: array<f32, T>;
 var<workgroup> index: array<u32, T>;
-fn sumAll(v: f32, lid: u32) -> f32 {
-  workgroupBarrier();
-  part[lid] = v;
-  for (var h = T / 2u; h > 0u; h >>= 1u) {
-    workgroupBarrier();
-    if (lid < h) { part[lid] += part[lid + h]; }
-  }
-  workgroupBarrier();
-  return part[0];
-}
+#include reduce.wgsl NAME=sumAll SIZE=$T
 // The pair with the largest value, of equal ones the lowest index.
 fn best(v: f32, i: u32, lid: u32) -> vec2u {
   workgroupBarrier();
@@ -47,4 +38,21 @@ fn sumExp(base: u32, n: u32, high: f32, lid: u32) -> f32 {
   var s = 0.0;
   for (var i = lid; i < n; i += T) { s += exp(logits[base + i] - high); }
   return sumAll(s, lid);
+}
+// Against a reference row r of the same tokens: Σ p_r((x_r − m_r) − (x − m)), m_r and Σ exp(x_r − m_r). With the two logarithms, which the
+// host adds, it is KL(r ‖ x).
+struct Against { divergence: f32, high: f32, sum: f32 }
+fn against(row: u32, base: u32, n: u32, high: f32, lid: u32) -> Against {
+  var v = LOW;
+  for (var i = lid; i < n; i += T) { v = max(v, $REF[row + i]); }
+  let top = bitcast<f32>(best(v, 0u, lid).x);
+  var e = 0.0;
+  var d = 0.0;
+  for (var i = lid; i < n; i += T) {
+    let r = $REF[row + i] - top;
+    e += exp(r);
+    d += exp(r) * (r - (logits[base + i] - high));
+  }
+  let sum = sumAll(e, lid);
+  return Against(sumAll(d, lid) / sum, top, sum);
 }
