@@ -110,7 +110,11 @@ export async function planBatch(model: Runtime, sequences: readonly Sequence[]):
   const { layout, hooks } = planner;
   for (const sequence of sequences) {
     checkIds(model, sequence.ids);
-    for (const hook of sequence.taps) findHook(hooks, hook);
+    for (const hook of sequence.taps) {
+      const { layer } = findHook(hooks, hook);
+      if (sequence.start && (layer ?? -1) < sequence.start.layer && !hook.startsWith('ln_final'))
+        throw new LabError('internal', `${hook} lies before the layer at which this sequence starts.`, 'Please report this.');
+    }
   }
   // Rows that start later come last: those active at a layer are then the first so many.
   const order = sequences.map((_, i) => i).sort((a, b) => (sequences[a]?.start?.layer ?? 0) - (sequences[b]?.start?.layer ?? 0) || a - b);
