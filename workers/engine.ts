@@ -132,6 +132,7 @@ export class Engine implements EngineApi {
     return this.job(job, (signal) =>
       this.queue.run(async () => {
         throwIfAborted(signal);
+        if (this.gpu?.lostError) await this.recover();
         this.drop();
         await this.load({ record, options, special }, signal, progress);
         return this.info();
@@ -224,6 +225,7 @@ export class Engine implements EngineApi {
   explainGenerate(request: EngineGenerate): Promise<Planned[]> {
     return this.steady(async () => {
       const model = this.need();
+      checkIds(model, request.ids);
       const capacity = capacityOf(model, request);
       const streams = streamsOf(request);
       const ops = decodeOps(
@@ -334,11 +336,17 @@ export class Engine implements EngineApi {
   /** In turn; and where the device was lost on the way, once more on the device that comes back. */
   private steady<T>(work: () => Promise<T>): Promise<T> {
     return this.queue.run(async () => {
+      // A recovery that failed is tried again by whoever comes next.
+      if (this.gpu?.lostError) await this.recover();
       try {
         return await work();
       } catch (thrown) {
         const error = asLabError(thrown);
-        if (!(await this.lostWith(error))) throw error;
+        if (!(await this.lostWith(error))) {
+          // A buffer that failed to come must not be found again by the next run.
+          if (error.code.startsWith('gpu-')) this.model?.scratch.free();
+          throw error;
+        }
         await this.recover();
         try {
           return await work();

@@ -6,7 +6,7 @@
 import * as Comlink from 'comlink';
 import type { Edit, GenerateRequest, Job, Lab, ModelInfo, Prompt, RunRequest, RunResult, SweepRequest } from '../../workers/api';
 import type { EngineApi, EngineEvent, EngineGenerate, EngineRun, FilesApi, OnProgress } from '../../workers/contract';
-import { LabError } from '../../workers/errors';
+import { LabError, throwIfAborted } from '../../workers/errors';
 import { version } from '../../package.json';
 import { resolveEdits } from './edits';
 import { LiveGeneration, type Opening } from './generation';
@@ -55,11 +55,13 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
       promptLength: promptLength(request.promptLength, ids.length),
       edits: await edits(request.edits, request.bos),
       taps: [...(request.taps ?? [])],
-      logits: request.logits ?? 'last',
+      logits: checkedLogits(request.logits ?? 'last'),
     };
   };
 
   const engineGenerate = async (request: GenerateRequest): Promise<EngineGenerate> => {
+    if (request.stop !== undefined && !(Array.isArray(request.stop) && request.stop.every((each) => typeof each === 'string')))
+      throw new LabError('request-invalid', 'stop is no list of texts.', "Give stop as a list, for example ['.'].");
     if (request.watch?.length) throw notYet('Watching dictionaries', 'sparse autoencoders, in 0.2');
     const ids = await text.ids(request.prompt, request.bos);
     const vocabulary = await text.vocabulary();
@@ -70,10 +72,10 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
       baseline: request.baseline ?? false,
       shadow: request.shadow ?? false,
       tokens: count(request.tokens, 'tokens'),
-      temperature: request.temperature ?? 1,
-      topK: request.topK ?? 0,
-      topP: request.topP ?? 1,
-      seed: request.seed ?? 0,
+      temperature: within(request.temperature ?? 1, 'temperature', (x) => x >= 0, 'a number from 0 (greedy) up'),
+      topK: within(request.topK ?? 0, 'topK', (x) => Number.isInteger(x) && x >= 0, 'a whole number, 0 for all tokens'),
+      topP: within(request.topP ?? 1, 'topP', (x) => x > 0 && x <= 1, 'a number above 0 and at most 1'),
+      seed: within(request.seed ?? 0, 'seed', (x) => Number.isSafeInteger(x), 'a whole number'),
       eos: (request.eos ?? true) ? vocabulary.eos : [],
     };
   };
@@ -89,11 +91,24 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
     return { id, prompt: resolved.ids, promptLength: resolved.promptLength, baseline: resolved.baseline, pieces };
   };
 
+  /** A model that goes takes its generations along: each ends as cancelled. */
+  const endStreams = async (): Promise<void> => {
+    const all = [...streams];
+    streams.clear();
+    await Promise.all(all.map((stream) => stream.close()));
+  };
+
   const batch = (requests: readonly RunRequest[], job?: Job): Promise<RunResult[]> =>
     asJob(
       job,
       (id) => engine.cancel(id),
-      async (id) => engine.batch(await Promise.all(requests.map(engineRun)), id, stepped(job)),
+      async (id) => {
+        const resolved = await Promise.all(requests.map(engineRun));
+        throwIfAborted(job?.signal);
+        const results = await engine.batch(resolved, id, stepped(job));
+        throwIfAborted(job?.signal);
+        return results;
+      },
     );
 
   const refuse = (what: string, when: string) => () => Promise.reject(notYet(what, when));
@@ -126,11 +141,14 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
         (key) => engine.cancel(key),
         async (key) => {
           const { weights = 'stored', fold, center } = options;
+          if (!['stored', 'f32', 'f16', 'q8', 'q4'].includes(weights))
+            throw new LabError('option-unsupported', `Weights cannot run as “${String(weights)}”.`, "Use 'stored', 'f32' or 'f16'.");
           if (weights === 'q8' || weights === 'q4') throw notYet(`Weights as ${weights}`, 'quantised kernels, in a later release');
           if (fold) throw notYet('Folding the norms', 'dictionaries that expect it, in 0.2');
           if (center) throw notYet('Centring the weights', 'dictionaries that expect it, in 0.2');
           const [record, vocabulary] = await Promise.all([files.record(id), files.vocabulary(id)]);
-          streams.clear();
+          throwIfAborted(job?.signal);
+          await endStreams();
           inUse = await engine.use(record, { weights }, vocabulary.special, key, detailed(job)).catch((thrown: unknown) => {
             inUse = undefined;
             changed({ kind: 'model', model: undefined });
@@ -145,9 +163,9 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
     remove: (id) =>
       told(async () => {
         if (inUse?.id === id) {
+          await endStreams();
           await engine.unload(id);
           inUse = undefined;
-          streams.clear();
           changed({ kind: 'model', model: undefined });
         }
         await files.remove(id);
@@ -198,7 +216,14 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
     loss: (request) =>
       told(async () => engine.loss({ ids: await text.ids(request.prompt, request.bos), edits: await edits(request.edits, request.bos) })),
     generate: (request) => {
-      const stream = new LiveGeneration(engine, text, request.stop ?? [], open(request), pulled);
+      const stream = new LiveGeneration(
+        engine,
+        text,
+        Array.isArray(request.stop) ? request.stop : [],
+        open(request),
+        pulled,
+        request.edits ?? [],
+      );
       streams.add(stream);
       return stream;
     },
@@ -221,6 +246,19 @@ function promptLength(given: number | undefined, length: number): number {
       `Give a whole number from 0 to ${length}.`,
     );
   }
+  return given;
+}
+
+function within(given: number, name: string, holds: (x: number) => boolean, what: string): number {
+  if (typeof given !== 'number' || !Number.isFinite(given) || !holds(given))
+    throw new LabError('request-invalid', `${name} is ${String(given)}.`, `Give ${name} as ${what}.`);
+  return given;
+}
+
+function checkedLogits(given: NonNullable<RunRequest['logits']>): NonNullable<RunRequest['logits']> {
+  if (typeof given === 'object') return { top: count(given.top, 'logits.top') };
+  if (!['none', 'last', 'all'].includes(given))
+    throw new LabError('request-invalid', `logits is “${String(given)}”.`, "Use 'none', 'last', 'all' or { top: n }.");
   return given;
 }
 

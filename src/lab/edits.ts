@@ -22,10 +22,14 @@ function finite(value: number, name: string): number {
   return value;
 }
 
-function numbers(vector: Vec): Float32Array {
+function numbers(vector: Vec | undefined, masked = false): Float32Array {
+  if (vector === undefined || vector === null)
+    throw badEdit('An edit has no numbers where it needs some.', 'Give `vector` (add, project, cap) or `value` (replace).');
   const data = Float32Array.from(vector);
   if (data.length === 0) throw badEdit('A vector holds no numbers.', 'Give as many numbers as the hook is wide.');
-  if (!data.every((x) => Number.isFinite(x))) throw badEdit('A vector holds a number that is not finite.', 'Check where it was made.');
+  // Scores hold −∞ where a key is masked, as lab.run gives them.
+  if (!data.every((x) => Number.isFinite(x) || (masked && x === -Infinity)))
+    throw badEdit('A vector holds a number that is not finite.', 'Check where it was made.');
   return data;
 }
 
@@ -43,12 +47,13 @@ function isTensor(value: Replace): value is Tensor {
   return typeof value === 'object' && 'shape' in value;
 }
 
-async function replacement(value: Replace, sources: EditSources): Promise<EngineReplace> {
+async function replacement(value: Replace, sources: EditSources, at: string): Promise<EngineReplace> {
+  if (value === undefined || value === null) throw badEdit('A replace edit has no value.', "Use 'zero', numbers, a prompt or a mean.");
   if (value === 'zero') return value;
   if (typeof value === 'string') throw badEdit(`"${String(value)}" is not a replacement.`, "Use 'zero', numbers, a prompt or a mean.");
   if (isTensor(value)) {
     const size = value.shape.reduce((product, n) => product * n, 1);
-    const data = numbers(value.data);
+    const data = numbers(value.data, at.endsWith('hook_attn_scores'));
     if (size !== data.length)
       throw badEdit(`A tensor of shape ${value.shape.join('×')} holds ${data.length} numbers.`, `It needs ${size}.`);
     return { shape: [...value.shape], data };
@@ -58,6 +63,8 @@ async function replacement(value: Replace, sources: EditSources): Promise<Engine
     return value.from ? { ids, from: [...value.from] } : { ids };
   }
   if ('mean' in value) {
+    if (value.over !== 'all' && value.over !== 'position')
+      throw badEdit(`A mean over "${String(value.over)}" is not known.`, "Use over: 'all' or over: 'position'.");
     if (value.mean.length === 0) throw badEdit('The mean of no text was asked for.', 'Give at least one text.');
     return { mean: await Promise.all(value.mean.map((text) => sources.ids(text))), over: value.over };
   }
@@ -101,8 +108,10 @@ export async function resolveEdit(edit: Edit, sources: EditSources): Promise<Eng
       const { at, vector } = await direction(edit, sources);
       return { ...placed(at), kind: 'cap', vector, cap: finite(edit.cap, 'cap') };
     }
-    case 'replace':
-      return { ...placed(edit.at), kind: 'replace', value: await replacement(edit.value, sources) };
+    case 'replace': {
+      const here = placed(edit.at);
+      return { ...here, kind: 'replace', value: await replacement(edit.value, sources, here.at) };
+    }
     default: {
       const unknown: { kind?: unknown } = edit;
       throw badEdit(`"${String(unknown.kind)}" is not a kind of edit.`, 'The kinds are add, project, cap and replace.');

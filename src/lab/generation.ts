@@ -5,9 +5,9 @@
  * after the call.
  */
 import type { Remote } from 'comlink';
-import type { Choice, Generation, Step } from '../../workers/api';
+import type { Choice, Edit, Generation, Step } from '../../workers/api';
 import type { Ending, EngineApi, EngineChoice, EngineStep } from '../../workers/contract';
-import { cancelled, type LabError } from '../../workers/errors';
+import { cancelled, LabError } from '../../workers/errors';
 import { deferred, labError, told } from './jobs';
 import { completesStop } from './stop';
 import type { Text } from './text';
@@ -40,6 +40,8 @@ export class LiveGeneration implements Generation {
     private readonly stops: readonly string[],
     setup: Promise<Opening>,
     private readonly pulled: () => void = () => undefined,
+    /** The edits that the dials move, where mistakes are to be told at once. */
+    private readonly edits: readonly Edit[] | undefined = undefined,
   ) {
     setup.then(
       (opening) => {
@@ -62,7 +64,9 @@ export class LiveGeneration implements Generation {
     return this.#finished;
   }
 
+  /** Throws at once where the dial or the number is none; afterwards nothing can go wrong but a generation that is over. */
   dial(edit: number, change: Change): void {
+    if (this.edits) checkDial(this.edits, edit, change);
     this.#post((id) => this.engine.dial(id, edit, change)).catch(() => undefined);
   }
 
@@ -131,8 +135,11 @@ export class LiveGeneration implements Generation {
       this.#finish(reply.ended);
       return { done: true, value: undefined };
     }
-    const value = await this.#take(reply);
-    return { done: false, value };
+    try {
+      return { done: false, value: await this.#take(reply) };
+    } catch (thrown) {
+      throw this.#fail(labError(thrown));
+    }
   }
 
   async #take(reply: EngineStep): Promise<Step> {
@@ -180,6 +187,21 @@ export class LiveGeneration implements Generation {
     this.#ended.reject(error);
     return error;
   }
+}
+
+function checkDial(edits: readonly Edit[], i: number, change: Change): void {
+  const edit = edits[i];
+  if (!edit)
+    throw new LabError(
+      'edit-shape',
+      `There is no edit ${i}; this generation has ${edits.length}.`,
+      'Edits count from 0, in the order given.',
+    );
+  for (const each of [change.value, change.strength])
+    if (each !== undefined && !Number.isFinite(each))
+      throw new LabError('edit-shape', `A dial cannot be set to ${each}.`, 'Give a finite number.');
+  if (change.value !== undefined && edit.kind === 'replace')
+    throw new LabError('edit-shape', 'A replace edit has no number of its own.', 'Move its strength instead.');
 }
 
 function named(choice: EngineChoice, pieces: readonly string[]): Choice {

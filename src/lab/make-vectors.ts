@@ -36,6 +36,12 @@ export function makeVectors(parts: Parts): Pick<Lab, 'vectorFromPairs' | 'vector
         if (positive.length === 0 || negative.length === 0) {
           throw new LabError('request-invalid', 'A contrast needs at least one text on each side.', 'Write one text a line.');
         }
+        if (at.endsWith('hook_attn_scores') || at.endsWith('hook_pattern'))
+          throw new LabError(
+            'request-invalid',
+            'Scores and patterns of different texts have no common keys to average over.',
+            'Choose another hook.',
+          );
         const requests = [...positive, ...negative].map((prompt): RunRequest => ({ prompt, taps: [at], logits: 'none' }));
         const results = await batch(requests, job);
         const taps = results.map(({ taps: { [at]: tap } }): Tensor => {

@@ -58,7 +58,7 @@ async function onGpu(
   x: Float32Array,
   beside: Float32Array,
 ): Promise<[Float32Array, Float32Array]> {
-  const target = { promptLength: PROMPT, length: LENGTH, end: LENGTH };
+  const target = { promptLength: PROMPT, length: LENGTH, end: LENGTH, tokens: LENGTH };
   const placed: PlacedEdit[] = [];
   for (const edit of edits) {
     const source = await sourceOf(HOOKS, edit, target, (ids, at) => Promise.resolve(unedited(ids, at)));
@@ -170,7 +170,7 @@ describe('scores and patterns: only keys that the query can see', () => {
     ['zero at one head', editOf(hook, { kind: 'replace', value: 'zero' }, { head, where: [3, -1] })],
     ['another prompt’s', editOf(hook, { kind: 'replace', value: { ids: OTHER } }, { where: 'prompt' })],
   ])('%s', async (_, each) => {
-    const target = { promptLength: PROMPT, length: LENGTH, end: LENGTH };
+    const target = { promptLength: PROMPT, length: LENGTH, end: LENGTH, tokens: LENGTH };
     const source = await sourceOf(HOOKS, each, target, (ids, at) => Promise.resolve(unedited(ids, at)));
     const compiled = compileEdits(HOOKS, [{ edit: each, sequence: 0, ...target, ...(source ? { source } : {}) }], some, SPECIAL, 50);
     const { heads } = SMALL;

@@ -114,23 +114,28 @@ export class Program {
     const uniform = dispatches.length
       ? gpu.buffer(words.byteLength, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST, 'params')
       : undefined;
-    if (uniform) gpu.write(uniform, 0, words);
-    const ready = new Map<Dispatch, Ready>();
-    gpu.scoped(() => {
-      dispatches.forEach((each, i) => {
-        const kernel = kernels[i];
-        if (!kernel || !uniform) return;
-        const entries: GPUBindGroupEntry[] = [];
-        each.bind.forEach((bind, binding) => {
-          if (bind) entries.push({ binding, resource: { buffer: pool.get(bind.buffer) } });
+    try {
+      if (uniform) gpu.write(uniform, 0, words);
+      const ready = new Map<Dispatch, Ready>();
+      gpu.scoped(() => {
+        dispatches.forEach((each, i) => {
+          const kernel = kernels[i];
+          if (!kernel || !uniform) return;
+          const entries: GPUBindGroupEntry[] = [];
+          each.bind.forEach((bind, binding) => {
+            if (bind) entries.push({ binding, resource: { buffer: pool.get(bind.buffer) } });
+          });
+          if (each.params.length)
+            entries.push({ binding: each.bind.length, resource: { buffer: uniform, offset: i * slot, size: paramBytes(each) } });
+          ready.set(each, { kernel, group: gpu.device.createBindGroup({ layout: kernel.pipeline.getBindGroupLayout(0), entries }) });
         });
-        if (each.params.length)
-          entries.push({ binding: each.bind.length, resource: { buffer: uniform, offset: i * slot, size: paramBytes(each) } });
-        ready.set(each, { kernel, group: gpu.device.createBindGroup({ layout: kernel.pipeline.getBindGroupLayout(0), entries }) });
       });
-    });
-    await gpu.check();
-    return new Program(gpu, ops, ready, pool, uniform);
+      await gpu.check();
+      return new Program(gpu, ops, ready, pool, uniform);
+    } catch (thrown) {
+      if (uniform) gpu.free(uniform);
+      throw thrown;
+    }
   }
 
   /** Encodes ops [from, to): one compute pass for each stretch without copies. */

@@ -119,10 +119,14 @@ export class Gpu {
 
   buffer(bytes: number, usage: GPUBufferUsageFlags, label: string): GPUBuffer {
     const size = Math.max(16, Math.ceil(bytes / 4) * 4);
-    if (size > this.limits.maxBufferSize)
+    const most =
+      usage & GPUBufferUsage.STORAGE
+        ? Math.min(this.limits.maxBufferSize, this.limits.maxStorageBufferBindingSize)
+        : this.limits.maxBufferSize;
+    if (size > most)
       throw new LabError(
         'gpu-out-of-memory',
-        `“${label}” needs ${mb(size)}, and this device allows ${mb(this.limits.maxBufferSize)} in one buffer.`,
+        `“${label}” needs ${mb(size)}, and this device allows ${mb(most)} in one buffer.`,
         'Use a shorter text, fewer taps, or a smaller model.',
       );
     const buffer = this.scoped(() => this.device.createBuffer({ size, usage, label }));

@@ -60,7 +60,7 @@ export async function compileFor(model: Runtime, request: EngineGenerate, capaci
   const placed: PlacedEdit[] = [];
   for (const edit of request.edits) {
     // Negative positions count from promptLength; a replace from another prompt covers that prompt's positions.
-    const target = { promptLength: request.promptLength, length: capacity, end: request.promptLength };
+    const target = { promptLength: request.promptLength, length: capacity, end: request.promptLength, tokens: request.ids.length };
     const source = await sourceOf(model.planner.hooks, edit, target, (ids, hook) => readHook(model, ids, hook));
     placed.push({ edit, sequence: 0, ...target, ...(source ? { source } : {}) });
   }

@@ -111,6 +111,7 @@ export class Generation {
     const bytes = await flight.bytes;
     await this.gpu.check();
     this.flights.shift();
+    if (flight.reread) this.markReread = false;
     this.slots.push(flight.slot);
     const { position, dials, reread } = flight;
     const step = stepOf(this.model, this.streams, bytes, { position, dials, ...(reread ? { reread: true as const } : {}) });
@@ -159,15 +160,14 @@ export class Generation {
     ]);
     const read = gpu.read(slot, bytes);
     read.catch(() => undefined); // reported where it is awaited
-    this.flights.push({ position, slot, dials, reread: this.markReread, bytes: read });
-    this.markReread = false;
+    this.flights.push({ position, slot, dials, reread: this.markReread && !this.flights.some((each) => each.reread), bytes: read });
   }
 
   /**
    * Computes positions [0, length) of every stream with today's dials; `choose`: and leaves the last one's stream ready
    * for the head. `range`: one stream only, from a position on. A prompt shared with the baseline is not computed twice.
    */
-  private async prefill(length: number, choose: boolean, range?: { from: number; only: number }): Promise<void> {
+  private async prefill(length: number, choose: boolean, range?: { from: number; only: number; dials?: Snapshot }): Promise<void> {
     const { model, streams, cache, compiled } = this;
     const decodePool = this.pool;
     if (!compiled || !decodePool) return;
@@ -207,8 +207,11 @@ export class Generation {
       gpu.write(pool.need('rows', words.byteLength), 0, words);
       const program = await Program.prepare(gpu, ops, pool);
       if (choose) this.writeRows(length - 1);
+      // Written here, after the last wait: a dial moved meanwhile must not change what was recorded.
+      if (range?.dials) this.writeDials(range.dials);
       program.run();
       program.free();
+      if (range?.dials) this.writeDials(this.dials.snapshot());
     } finally {
       pool.free();
     }
@@ -258,7 +261,6 @@ export class Generation {
     for (let position = 0; position < length; position++) this.history[position] = dials;
     this.history.length = length - 1;
     this.writeRows(length - 1);
-    if (this.ended === 'eos') this.ended = undefined;
   }
 
   /** Goes back: the next token computed is the one at `position`; earlier positions stay as they were computed. */
@@ -313,8 +315,7 @@ export class Generation {
         let to = from + 1;
         while (stream.row === 0 && to < length - 1 && sameDials(dialsAt(to), dialsAt(from))) to++;
         if (stream.row !== 0) to = length - 1;
-        this.writeDials(dialsAt(from));
-        await this.prefill(to, false, { from, only: stream.row });
+        await this.prefill(to, false, { from, only: stream.row, dials: dialsAt(from) });
         from = to;
       }
     }

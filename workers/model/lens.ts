@@ -3,6 +3,7 @@
  * accumulated_resid with apply_ln), and how far each layer's distribution is from the last: KL(final ‖ layer), in nats.
  */
 import type { EngineLens, EngineLensResult } from '../contract';
+import { LabError } from '../errors';
 import { Program, type Op } from '../gpu/commands';
 import { distribution, resultWords } from '../kernels/distribution';
 import { unembed } from './plan';
@@ -28,6 +29,12 @@ export async function logitLens(
   const { planner, spec, gpu, scratch: pool } = model;
   const { layout } = planner;
   const { ids } = request;
+  if (request.edits.some((edit) => edit.at.startsWith('ln_final.')))
+    throw new LabError(
+      'option-unsupported',
+      'The lens reads every layer through the unedited ln_final; an edit there has no meaning for it.',
+      'Leave out edits at ln_final, or read the logits with lab.run.',
+    );
   const layers = lensLayers(spec.layers);
   // resid_pre of a layer is read before that layer's own edits at resid_pre would be applied twice: taps come after edits,
   // so each entry is the stream as the next block reads it.
@@ -99,9 +106,10 @@ export async function logitLens(
     const bytes = layers.length * many * step * 4;
     const place = readback.reserve('dist', bytes);
     ops.push({ op: 'copy', from: 'dist', fromOffset: 0, to: place.to, toOffset: place.offset, bytes, hook: 'lens' });
-    readback.allocate(gpu, pool);
-    const program = await Program.prepare(gpu, ops, pool);
+    let program: Program | undefined;
     try {
+      readback.allocate(gpu, pool);
+      program = await Program.prepare(gpu, ops, pool);
       program.run(6);
       const all = (await readback.read(gpu))('dist');
       for (let l = 0; l < layers.length; l++)
@@ -116,7 +124,7 @@ export async function logitLens(
           out.probability?.[l]?.push(Math.exp(row.targetLogProb));
         }
     } finally {
-      program.free();
+      program?.free();
       readback.free(gpu);
     }
     progress?.(at + many, positions);

@@ -34,10 +34,10 @@ export class Readback {
   }
 
   allocate(gpu: Gpu, pool: Pool): void {
-    this.buffers = this.sizes.map((bytes, i) => {
+    this.sizes.forEach((bytes, i) => {
       const buffer = gpu.buffer(bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST, `read.${i}`);
+      this.buffers.push(buffer);
       pool.set(`read.${i}`, buffer);
-      return buffer;
     });
   }
 

@@ -77,16 +77,17 @@ export async function runBatch(model: Runtime, sequences: readonly Sequence[]): 
   const planned = await planBatch(model, sequences);
   const { gpu, scratch: pool } = model;
   const { ops, readback } = planned;
-  prepare(model, planned);
-  const program = await Program.prepare(gpu, ops, pool);
+  let program: Program | undefined;
   try {
+    prepare(model, planned);
+    program = await Program.prepare(gpu, ops, pool);
     // Long batches go in short submissions, so that cancelling is prompt and no driver's watchdog bites.
     program.run(Math.max(4, Math.min(64, Math.floor(16384 / planned.rows.length))));
     await gpu.check();
     const bytes = await readback.read(gpu);
     return planned.laid.map((laid, i) => collect(model, planned, laid, i, bytes));
   } finally {
-    program.free();
+    program?.free();
     readback.free(gpu);
   }
 }
@@ -153,7 +154,8 @@ export async function planBatch(model: Runtime, sequences: readonly Sequence[]):
   const placed: PlacedEdit[] = [];
   for (const [i, sequence] of sequences.entries())
     for (const edit of sequence.edits) {
-      const target = { promptLength: sequence.promptLength, length: sequence.ids.length, end: sequence.ids.length };
+      const { length } = sequence.ids;
+      const target = { promptLength: sequence.promptLength, length, end: length, tokens: length };
       const source = await sourceOf(hooks, edit, target, (ids, hook) => readHook(model, ids, hook));
       placed.push({ edit, sequence: i, ...target, ...(source ? { source } : {}) });
     }

@@ -16,6 +16,8 @@ export interface Target {
   /** Positions that may be edited. */
   length: number;
   end: number;
+  /** Tokens of the prompt itself: a source of that length lines up with it. */
+  tokens: number;
 }
 
 export async function sourceOf(
@@ -33,22 +35,24 @@ export async function sourceOf(
     if (value.from) {
       const { from } = value;
       const count = value.ids.length;
-      if (from.length !== positions.length && edit.where !== 'all' && edit.where !== 'generated')
+      // In generation 'all' and 'generated' reach beyond what can be named; elsewhere every position has its own.
+      const open = target.length > target.tokens && (edit.where === 'all' || edit.where === 'generated');
+      if (open ? from.length > positions.length : from.length !== positions.length)
         throw fault(edit, `\`from\` names ${from.length} positions for ${positions.length}`);
       return {
         ...rows,
         map: new Map(positions.slice(0, from.length).map((position, i) => [position, inRange(edit, from[i] ?? 0, count)])),
       };
     }
-    if (value.ids.length !== target.end)
+    if (value.ids.length !== target.tokens)
       throw fault(
         edit,
-        `the other prompt has ${value.ids.length} tokens, this one ${target.end}; say which of its positions to take with \`from\``,
+        `the other prompt has ${value.ids.length} tokens, this one ${target.tokens}; say which of its positions to take with \`from\``,
       );
     return { ...rows, map: same(positions, rows.count) };
   }
-  if ('mean' in value) return mean(info, edit, value, positions, read);
-  return given(info, edit, value, positions);
+  if ('mean' in value) return mean(info, edit, value, positions, target, read);
+  return given(info, edit, value, positions, target);
 }
 
 async function mean(
@@ -56,6 +60,7 @@ async function mean(
   edit: EngineEdit,
   value: { mean: number[][]; over: 'all' | 'position' },
   positions: readonly number[],
+  target: Target,
   read: Read,
 ): Promise<Source> {
   if (value.mean.length === 0) throw fault(edit, 'a mean of no texts');
@@ -74,23 +79,31 @@ async function mean(
       for (let i = 0; i < rowWords; i++) sums[to * rowWords + i] = (sums[to * rowWords + i] ?? 0) + (each.data[row * rowWords + i] ?? 0);
     }
   const data = Float32Array.from(sums, (sum, i) => sum / (seen[Math.floor(i / rowWords)] ?? 1));
-  const map = value.over === 'all' ? new Map(positions.map((position) => [position, 0])) : same(positions, count);
+  const map = value.over === 'all' ? new Map(positions.map((position) => [position, 0])) : lined(edit, positions, count, target);
   return { data, width, rowWords, map };
 }
 
-function given(info: HookInfo, edit: EngineEdit, value: Tensor, positions: readonly number[]): Source {
+function given(info: HookInfo, edit: EngineEdit, value: Tensor, positions: readonly number[], target: Target): Source {
   const { units, width, keys } = info.geometry;
   if (keys) {
     const rows = byRow(value, info, edit.head);
-    return { ...rows, map: same(positions, rows.count) };
+    return { ...rows, map: lined(edit, positions, rows.count, target) };
   }
   const some = edit.head === undefined ? units : 1;
   const rowWords = some * width;
   const size = value.data.length;
+  const [, second, third] = value.shape;
+  // All heads given and one asked for: that one's rows.
+  if (edit.head !== undefined && units > 1 && value.shape.length === 3 && second === units && third === width) {
+    const rows = byRow(value, info, edit.head);
+    return { ...rows, map: lined(edit, positions, rows.count, target) };
+  }
+  if (value.shape.length === 3 && (second !== some || third !== width))
+    throw fault(edit, `the value is [${value.shape.join(', ')}]; [positions, ${some}, ${width}] fits`);
   if (size === rowWords) return { data: value.data, width, rowWords, map: new Map(positions.map((position) => [position, 0])) };
   if (size === 0 || size % rowWords !== 0)
     throw fault(edit, `the value holds ${size} numbers; ${rowWords}, or ${rowWords} for each position, fit`);
-  return { data: value.data, width, rowWords, map: same(positions, size / rowWords) };
+  return { data: value.data, width, rowWords, map: lined(edit, positions, size / rowWords, target) };
 }
 
 /** [pos, …] (or [head, query, key]) to rows of [units][width], one head's only where asked. */
@@ -110,9 +123,9 @@ function byRow(
       for (let u = 0; u < some; u++) {
         const from = ((u + (head ?? 0)) * queries + query) * width;
         const row = tensor.data.subarray(from, from + width);
-        // Masked keys are never visible to the edit; −∞ would only be noise in the buffer.
+        // Masked keys are never visible to the edit; −∞ there would only be noise in the buffer.
         data.set(
-          row.map((each) => (Number.isFinite(each) ? each : 0)),
+          row.map((each, key) => (key > query ? 0 : each)),
           (query * some + u) * width,
         );
       }
@@ -125,6 +138,18 @@ function byRow(
   for (let row = 0; row < count; row++)
     data.set(tensor.data.subarray(row * rowWords + head * hookWidth, row * rowWords + (head + 1) * hookWidth), row * hookWidth);
   return { data, width: hookWidth, rowWords: hookWidth, count };
+}
+
+/**
+ * Rows to positions: by position where there is a row for every token, in order where `where` lists as many positions as
+ * there are rows. A position of the prompt without a row is an error: it would be left alone in silence.
+ */
+function lined(edit: EngineEdit, positions: readonly number[], count: number, target: Target): Map<number, number> {
+  if (typeof edit.where !== 'string' && count === positions.length && count < target.tokens)
+    return new Map(positions.map((position, i) => [position, i]));
+  const bare = positions.find((position) => position < target.tokens && position >= count);
+  if (bare !== undefined) throw fault(edit, `it has ${count} rows, and none for position ${bare}`);
+  return same(positions, count);
 }
 
 const same = (positions: readonly number[], count: number): Map<number, number> =>
