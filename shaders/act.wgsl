@@ -19,9 +19,9 @@ struct Params { first: u32, count: u32, firstLinear: u32, countLinear: u32, widt
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: u32) {
   let base = wg.x * p.stride;
 #if EDIT
-  edit_pre(wg.x, lid, p.first, p.count, base, p.stride, p.width, p.width, ALL);
+  edit_pre(wg.x, lid, p.first, p.count, base, p.stride, p.width, 0u, p.width, ALL);
 #if GATED
-  edit_pre(wg.x, lid, p.firstLinear, p.countLinear, p.second + base, p.stride, p.width, p.width, ALL);
+  edit_pre(wg.x, lid, p.firstLinear, p.countLinear, p.second + base, p.stride, p.width, 0u, p.width, ALL);
 #end
 #end
   for (var i = lid; i < p.width; i += 64u) {

@@ -28,10 +28,10 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
   let base = wg.x * p.stride;
 #if POS
   for (var i = lid; i < p.width; i += 64u) { part[base + i] = pos[rows[wg.x].pos * p.stride + i]; }
-  edit_resid(wg.x, lid, p.firstResid, p.countResid, base, p.stride, p.width, p.width, ALL);
+  edit_resid(wg.x, lid, p.firstResid, p.countResid, base, p.stride, p.width, 0u, p.width, ALL);
 #end
 #if EDIT
-  edit_part(wg.x, lid, p.first, p.count, base, p.stride, p.width, p.width, ALL);
+  edit_part(wg.x, lid, p.first, p.count, base, p.stride, p.width, 0u, p.width, ALL);
 #end
   for (var i = lid; i < p.width; i += 64u) { resid[base + i] += part[base + i]; }
 }

@@ -1,10 +1,15 @@
 // Attention with its scores and pattern in the open, for a layer where a tap or an edit asks for them:
 //   scores[r, h, t] = scale · q[r, h]·k[t, h/group];  pattern = softmax_t(scores);  z[r, h] = Σ_t pattern[r, h, t] v[t, h/group],
-//   t ≤ pos, with the edits at hook_attn_scores before the softmax and those at hook_pattern after it. Later keys are never written.
+//   pos − window < t ≤ pos (window 0: all t ≤ pos), with the edits at hook_attn_scores before the softmax and those at hook_pattern after it. Other keys are never written.
+//   CAP c: scores are bent before anything else, c·tanh(score/c).
 // Shapes: q, z [rows, H, DHP]; kv: the cache, V at `second`; scores, pattern [rows, H, keys].
 // Grid: x = H, y = rows; a workgroup of 64 a (row, head): an edit of scores spans one head's keys, never several heads.
 #include row.wgsl
-struct Params { keys: u32, second: u32, cap: u32, scale: f32, firstScores: u32, countScores: u32, firstPattern: u32, countPattern: u32 }
+#include window.wgsl
+#if CAP
+#include softcap.wgsl
+#end
+struct Params { keys: u32, second: u32, cap: u32, scale: f32, firstScores: u32, countScores: u32, firstPattern: u32, countPattern: u32, window: u32 }
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;
 @group(0) @binding(1) var<storage, read> kv: array<vec4f>;
 @group(0) @binding(2) var<storage, read> rows: array<Row>;
@@ -27,19 +32,24 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
   let h = wg.x;
   let r = wg.y;
   let row = rows[r];
+  let low = firstKey(row.pos, p.window);
   let seen = row.pos + 1u;
   let qAt = (r * $HEADS + h) * $D4;
   let base = r * $HEADS * p.keys;
   let at = base + h * p.keys;
-  for (var t = lid; t < seen; t += 64u) {
+  for (var t = low + lid; t < seen; t += 64u) {
     let k = keyAt(row, h, t);
     var s = 0.0;
     for (var d = 0u; d < $D4; d++) { s += dot(q[qAt + d], kv[k + d]); }
-    scores[at + t] = s * p.scale;
+    s *= p.scale;
+#if CAP
+    s = softcap(s, $CAP);
+#end
+    scores[at + t] = s;
   }
-  edit_scores(r, lid, p.firstScores, p.countScores, base, p.keys, p.keys, seen, h);
+  edit_scores(r, lid, p.firstScores, p.countScores, base, p.keys, p.keys, low, seen, h);
   var m = -3.0e38;
-  for (var t = lid; t < seen; t += 64u) { m = max(m, scores[at + t]); }
+  for (var t = low + lid; t < seen; t += 64u) { m = max(m, scores[at + t]); }
   part[lid] = m;
   for (var n = 32u; n > 0u; n >>= 1u) {
     workgroupBarrier();
@@ -49,13 +59,13 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
   let high = part[0];
   workgroupBarrier();
   var l = 0.0;
-  for (var t = lid; t < seen; t += 64u) { l += exp(scores[at + t] - high); }
+  for (var t = low + lid; t < seen; t += 64u) { l += exp(scores[at + t] - high); }
   let sum = editTotal(l, lid);
-  for (var t = lid; t < seen; t += 64u) { pattern[at + t] = exp(scores[at + t] - high) / sum; }
-  edit_pattern(r, lid, p.firstPattern, p.countPattern, base, p.keys, p.keys, seen, h);
+  for (var t = low + lid; t < seen; t += 64u) { pattern[at + t] = exp(scores[at + t] - high) / sum; }
+  edit_pattern(r, lid, p.firstPattern, p.countPattern, base, p.keys, p.keys, low, seen, h);
   for (var d = lid; d < $D4; d += 64u) {
     var o = vec4f(0);
-    for (var t = 0u; t < seen; t++) { o += pattern[at + t] * kv[(p.second >> 2u) + keyAt(row, h, t) + d]; }
+    for (var t = low; t < seen; t++) { o += pattern[at + t] * kv[(p.second >> 2u) + keyAt(row, h, t) + d]; }
     z[qAt + d] = o;
   }
 }

@@ -1,9 +1,14 @@
-// z[r, h] = Σ_t softmax_t( scale · q[r, h]·k[t, h/group] ) v[t, h/group], t ≤ pos; lse[r, h] = the log of the sum of exponents.
+// z[r, h] = Σ_t softmax_t( scale · q[r, h]·k[t, h/group] ) v[t, h/group], pos − window < t ≤ pos (window 0: all t ≤ pos);
+//   lse[r, h] = the log of the sum of exponents. CAP c: scores are bent first, c·tanh(score/c).
 // Strategy: a workgroup of 64 a (row, head). Tiles of 64 keys: a thread scores one key; the tile's maximum and sum are
 //   reduced; then threads take dimensions and add p·v. Coalesced in V; q in shared memory. Serves one row or many.
 // Shapes: as attention-serial.wgsl. Grid: x = H, y = rows. Source: Dao et al. 2022 (FlashAttention), one query a tile.
 #include row.wgsl
-struct Params { rows: u32, second: u32, cap: u32, scale: f32 }
+#include window.wgsl
+#if CAP
+#include softcap.wgsl
+#end
+struct Params { rows: u32, second: u32, cap: u32, scale: f32, window: u32 }
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;
 @group(0) @binding(1) var<storage, read> kv: array<vec4f>;
 @group(0) @binding(2) var<storage, read> rows: array<Row>;
@@ -27,7 +32,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
   #end
   var m = -3.0e38;
   var l = 0.0;
-  for (var t0 = 0u; t0 <= row.pos; t0 += 64u) {
+  for (var t0 = firstKey(row.pos, p.window); t0 <= row.pos; t0 += 64u) {
     let t = t0 + lid;
     let seen = t <= row.pos;
     let tc = min(t, row.pos);
@@ -35,7 +40,11 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
     workgroupBarrier();
     var s = 0.0;
     for (var d = 0u; d < $D4; d++) { s += dot(qs[d], kv[k + d]); }
-    s = select(-3.0e38, s * p.scale, seen);
+    s *= p.scale;
+#if CAP
+    s = softcap(s, $CAP);
+#end
+    s = select(-3.0e38, s, seen);
     red[lid] = s;
     for (var n = 32u; n > 0u; n >>= 1u) {
       workgroupBarrier();

@@ -12,5 +12,5 @@ struct Params { first: u32, count: u32, row0: u32, rowStride: u32, stride: u32, 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: u32) {
   let r = wg.x;
-  edit_x(r, lid, p.first, p.count, p.offset + r * p.rowStride, p.stride, p.width, select(p.width, rows[r].pos + 1u, p.causal == 1u), ALL);
+  edit_x(r, lid, p.first, p.count, p.offset + r * p.rowStride, p.stride, p.width, 0u, select(p.width, rows[r].pos + 1u, p.causal == 1u), ALL);
 }

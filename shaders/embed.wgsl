@@ -1,10 +1,10 @@
-// resid[r] = W_E[token] (+ W_pos[pos] with POS): the residual stream before block 0.
+// resid[r] = scale·W_E[token] (+ W_pos[pos] with POS): the residual stream before block 0.
 // The table may lie in up to 4 buffers (a matrix larger than the binding limit is split by rows), `pieceRows` in each.
 // Grid: ⌈rows·D4/64⌉ workgroups, spread over x and z (65,535 a dimension).
 #include row.wgsl
 #include weights-$DTYPE.wgsl
 override D4: u32;
-struct Params { rows: u32, pieceRows: u32, vocab: u32, context: u32 }
+struct Params { rows: u32, pieceRows: u32, vocab: u32, context: u32, scale: f32 }
 @group(0) @binding(0) var<storage, read> rows: array<Row>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4f>;
 #for i $PIECES
@@ -30,6 +30,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
     #end
     default: {}
   }
+  v *= p.scale;
 #if POS
   v += pos[min(rows[r].pos, p.context - 1u) * D4 + i];
 #end

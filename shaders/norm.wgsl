@@ -1,4 +1,5 @@
 // LayerNorm: out = (x − μ)/σ · w + b, σ = √(mean((x − μ)²) + eps), biased. RMSNorm: μ = 0, no b.
+// RESIDUAL 1 adds to out instead: a branch's output, normed once more on its way into the stream.
 // OPEN 1 also writes hook_scale (σ) and hook_normalized ((x − μ)/σ, before gain and bias), after the edits at each.
 // Shapes: x, out, normalized [rows, 4·D4]; scale [rows]. Grid: one workgroup of 64 a row. Statistics in f32, two passes.
 #include row.wgsl
@@ -46,7 +47,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
 #if OPEN
   if (lid == 0u) { scale[r] = sigma; }
 #if EDIT
-  edit_scale(r, lid, p.firstScale, p.countScale, r, 1u, 1u, 1u, ALL);
+  edit_scale(r, lid, p.firstScale, p.countScale, r, 1u, 1u, 0u, 1u, ALL);
 #else
   storageBarrier();
   workgroupBarrier();
@@ -59,7 +60,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
     #end
   }
 #if EDIT
-  edit_normalized(r, lid, p.firstNormalized, p.countNormalized, to * 4u, D4 * 4u, p.d, p.d, ALL);
+  edit_normalized(r, lid, p.firstNormalized, p.countNormalized, to * 4u, D4 * 4u, p.d, 0u, p.d, ALL);
 #else
   storageBarrier();
   workgroupBarrier();
@@ -75,9 +76,14 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
     let v = (x[start + i] - mean) * inv;
 #end
 #if NORM == layer
-    out[to + i] = v * vecs[p.gain + i] + vecs[p.gain + D4 + i];
+    let y = v * vecs[p.gain + i] + vecs[p.gain + D4 + i];
 #else
-    out[to + i] = v * vecs[p.gain + i];
+    let y = v * vecs[p.gain + i];
+#end
+#if RESIDUAL
+    out[to + i] += y;
+#else
+    out[to + i] = y;
 #end
   }
 }

@@ -209,7 +209,7 @@ export class Engine implements EngineApi {
           const start = performance.now();
           const out = await runBatch(model, some.map(sequenceOf));
           const milliseconds = performance.now() - start;
-          some.forEach((request, i) => results.push(resultOf(request, out[i], model.spec.vocab, milliseconds)));
+          some.forEach((request, i) => results.push(resultOf(request, out[i], model.spec.vocabOut, milliseconds)));
           at = to;
           progress?.(at, requests.length);
         }

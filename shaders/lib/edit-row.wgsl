@@ -1,7 +1,8 @@
 // The edits of one hook over one row of $BUF: units (heads) of `width` numbers, `stride` apart, from word `base`.
-// `visible`: numbers of a unit that exist (keys up to the query, for scores and patterns). `only`: one unit's edits alone, or ALL.
+// Of a unit, the numbers from `lowest` to `visible` exist (the keys that the query sees, for scores and patterns). `only`: one unit's
+// edits alone, or ALL.
 // A workgroup of 64 calls it together.
-fn edit_$BUF(r: u32, lid: u32, first: u32, count: u32, base: u32, stride: u32, width: u32, visible: u32, only: u32) {
+fn edit_$BUF(r: u32, lid: u32, first: u32, count: u32, base: u32, stride: u32, width: u32, lowest: u32, visible: u32, only: u32) {
   for (var n = 0u; n < count; n++) {
     let e = readEdit(first + n * EDIT_WORDS);
     if (!applies(e, r)) { continue; }
@@ -22,7 +23,7 @@ fn edit_$BUF(r: u32, lid: u32, first: u32, count: u32, base: u32, stride: u32, w
         for (var i = lid; i < span; i += 64u) {
           let off = i % width;
           // A source of width 0 is zero everywhere.
-          if (off >= visible || (e.sourceWidth > 0u && off >= e.sourceWidth)) { continue; }
+          if (off < lowest || off >= visible || (e.sourceWidth > 0u && off >= e.sourceWidth)) { continue; }
           let at = base + (u0 + i / width) * stride + off;
           var source = 0.0;
           if (e.sourceWidth > 0u) { source = number(e.vector + sourceRow * e.vectorWidth + (g + i / width) * e.sourceWidth + off); }
@@ -35,7 +36,8 @@ fn edit_$BUF(r: u32, lid: u32, first: u32, count: u32, base: u32, stride: u32, w
       var along = 0.0;
       if (e.kind != 0u) {
         for (var i = lid; i < many; i += 64u) {
-          if (i % width < visible) { along += $BUF[base + (u0 + i / width) * stride + i % width] * number(e.vector + i); }
+          let off = i % width;
+          if (off >= lowest && off < visible) { along += $BUF[base + (u0 + i / width) * stride + off] * number(e.vector + i); }
         }
         along = editTotal(along, lid);
       }
@@ -43,7 +45,8 @@ fn edit_$BUF(r: u32, lid: u32, first: u32, count: u32, base: u32, stride: u32, w
       if (e.kind == 1u) { c = -strength * (1.0 - value) * along; }
       if (e.kind == 2u) { c = -strength * max(0.0, along - value); }
       for (var i = lid; i < many; i += 64u) {
-        if (i % width < visible) { $BUF[base + (u0 + i / width) * stride + i % width] += c * number(e.vector + i); }
+        let off = i % width;
+        if (off >= lowest && off < visible) { $BUF[base + (u0 + i / width) * stride + off] += c * number(e.vector + i); }
       }
     }
   }

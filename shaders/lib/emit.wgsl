@@ -1,6 +1,6 @@
 // Where two neighbouring outputs (n, n + 1; n even) of a projection go. Pairs, because what must be joined is stored side
 // by side: gate with up, and the two halves that a rotation turns (see workers/model/weights.ts).
-//   EPI plain      y[row, n] = a
+//   EPI plain      y[row, n] = a (CAP c: c·tanh(a/c))
 //   EPI residual   y[row, n] += a
 //   EPI act        y[row, n] = act(a)
 //   EPI gated      y[row, n/2] = act(a)·b
@@ -41,8 +41,13 @@ fn emit(row: u32, n: u32, a0: f32, b0: f32) {
   let b = b0 + bias(n + 1u);
   let pair = n + 1u < p.n;
 #if EPI == plain
+#if CAP
+  y[row * p.yStride + n] = softcap(a, $CAP);
+  if (pair) { y[row * p.yStride + n + 1u] = softcap(b, $CAP); }
+#else
   y[row * p.yStride + n] = a;
   if (pair) { y[row * p.yStride + n + 1u] = b; }
+#end
 #end
 #if EPI == residual
   y[row * p.yStride + n] += a;

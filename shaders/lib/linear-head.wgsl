@@ -4,6 +4,9 @@
 #if EPI == act || EPI == gated
 #include activation.wgsl
 #end
+#if CAP
+#include softcap.wgsl
+#end
 override K4: u32; // padded width of x and W, in vec4
 struct Params {
   rows: u32, // rows of x in this dispatch

@@ -14,6 +14,9 @@ export type Library = (file: string) => string;
 
 const fault = (message: string): LabError => new LabError('internal', `shader: ${message}`, 'This is a fault in Loupe. Please report it.');
 
+/** A number as a WGSL float literal. */
+export const wgslFloat = (value: number): string => (Number.isInteger(value) ? `${value}.0` : String(value));
+
 export function expand(source: string, defines: Defines, library: Library): string {
   return block(source.split('\n'), defines, library).join('\n');
 }

@@ -3,6 +3,7 @@
  * does. Open: both are written, for runs that look at or edit them.
  */
 import { f32bits, type Dispatch } from '../gpu/commands';
+import { wgslFloat } from '../gpu/wgsl';
 import { threads } from './grid';
 import type { Variants } from './linear';
 import type { Site } from './rowwise';
@@ -17,13 +18,18 @@ export interface AttentionShape {
   second: number;
   cap: number;
   scale: number;
+  /** Bends the scores; 0: no cap. */
+  softcap?: number;
+  /** Keys that a query sees; 0: all. */
+  window?: number;
   hook: string;
 }
 
-const heads = (call: AttentionShape): Record<string, string> => ({
+const heads = (call: AttentionShape): Record<string, string | number> => ({
   HEADS: `${call.heads}u`,
   KV: `${call.kvHeads}u`,
   GROUP: `${call.heads / call.kvHeads}u`,
+  CAP: call.softcap ? wgslFloat(call.softcap) : 0,
 });
 
 /** `length`: keys read at most, for the bytes that are stated. */
@@ -38,7 +44,7 @@ export function attention(call: AttentionShape & { q: string; variant: Variants[
     defines: serial ? { ...heads(call), D4 } : { ...heads(call), D4: `${D4}u`, OWN: Math.ceil(D4 / 64) },
     constants: {},
     bind: [call.q, call.kv, 'rows', 'z', 'lse'].map((buffer) => ({ buffer })),
-    params: [call.rows, call.second, call.cap, f32bits(call.scale)],
+    params: [call.rows, call.second, call.cap, f32bits(call.scale), call.window ?? 0],
     groups: serial ? threads(call.rows * call.heads) : [call.heads, call.rows, 1],
     hook: call.hook,
     bytes: 8 * call.rows * call.heads * call.dHeadPadded + 8 * call.rows * call.kvHeads * call.dHeadPadded * call.length,
@@ -70,6 +76,7 @@ export function openAttention(call: AttentionShape & { q: string; keys: number; 
       sites.scores.count,
       sites.pattern.first,
       sites.pattern.count,
+      call.window ?? 0,
     ],
     groups: [call.heads, call.rows, 1],
     hook: call.hook,

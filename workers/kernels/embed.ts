@@ -1,5 +1,5 @@
 /** Tokens to the residual stream: W_E, or its sum with W_pos. */
-import type { Dispatch } from '../gpu/commands';
+import { f32bits, type Dispatch } from '../gpu/commands';
 import { LabError } from '../errors';
 import { spread } from './grid';
 import type { WeightMatrix } from './linear';
@@ -10,6 +10,8 @@ const MOST_PIECES = 4;
 export interface EmbedCall {
   rows: number;
   table: WeightMatrix;
+  /** What the embedding is multiplied by. */
+  scale?: number;
   pos?: { context: number };
   d: number;
   y: string;
@@ -39,7 +41,7 @@ export function embed(call: EmbedCall): Dispatch {
     },
     constants: { D4: call.d / 4 },
     bind: [{ buffer: 'rows' }, { buffer: call.y }, ...pieces.map(({ buffer }) => ({ buffer })), ...(call.pos ? [{ buffer: 'w.pos' }] : [])],
-    params: [call.rows, pieces[0]?.rows ?? 1, call.vocab, call.pos?.context ?? 1],
+    params: [call.rows, pieces[0]?.rows ?? 1, call.vocab, call.pos?.context ?? 1, f32bits(call.scale ?? 1), 0, 0, 0],
     groups: spread(Math.ceil((call.rows * call.d) / 4 / 64)),
     hook: call.hook,
     bytes: 8 * call.rows * call.d,

@@ -3,6 +3,7 @@
  * `subgroup` (few rows), `tiled` (many rows). A matrix in several pieces takes one dispatch each.
  */
 import { f32bits, type Bind, type Dispatch } from '../gpu/commands';
+import { wgslFloat } from '../gpu/wgsl';
 import { spread } from './grid';
 
 export interface Variants {
@@ -23,7 +24,8 @@ export interface WeightMatrix {
 }
 
 export type Epilogue =
-  | { kind: 'plain' | 'residual' }
+  | { kind: 'plain'; softcap?: number }
+  | { kind: 'residual' }
   | { kind: 'act' | 'gated'; act: string }
   | { kind: 'split'; second: number }
   | {
@@ -33,6 +35,8 @@ export type Epilogue =
       dHead: number;
       dHeadPadded: number;
       rot: number;
+      /** The table of cos and sin that the layer turns by. */
+      rope: string;
       second: number;
       cap: number;
       kv: string;
@@ -75,6 +79,7 @@ export function linear(call: Linear): Dispatch[] {
   let cap = 0;
   const extra: Bind[] = [];
   if (epilogue.kind === 'act' || epilogue.kind === 'gated') defines['ACT'] = epilogue.act;
+  if (epilogue.kind === 'plain' && epilogue.softcap) defines['CAP'] = wgslFloat(epilogue.softcap);
   if (epilogue.kind === 'split') second = epilogue.second;
   if (epilogue.kind === 'qkv') {
     const rot = epilogue.rot;
@@ -90,7 +95,7 @@ export function linear(call: Linear): Dispatch[] {
     cap = epilogue.cap;
     extra.push({ buffer: epilogue.kv });
     if (epilogue.cache) extra.push({ buffer: 'rows' });
-    if (epilogue.cache && rot) extra.push({ buffer: 'rope' });
+    if (epilogue.cache && rot) extra.push({ buffer: epilogue.rope });
   }
   const bytesOf = (count: number): number => count * weights.k * (weights.dtype === 'f32' ? 4 : 2) + 4 * rows * (weights.k + count);
   return weights.pieces.map((piece): Dispatch => {

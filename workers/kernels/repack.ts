@@ -1,6 +1,17 @@
 /** A piece of a stored tensor, from the staging buffer into one piece of an engine matrix. */
 import type { Dispatch } from '../gpu/commands';
 
+/** Where a tensor's row goes among its matrix's rows; the words are explained in shaders/repack.wgsl. */
+export interface RowMap {
+  kind: 'plain' | 'interleaved' | 'rotated' | 'halves' | 'heads';
+  /** Interleaved: 0 for gate, 1 for up. */
+  phase: number;
+  head: number;
+  rot: number;
+  limit: number;
+}
+const KINDS: readonly RowMap['kind'][] = ['plain', 'interleaved', 'rotated', 'halves', 'heads'];
+
 export interface Repack {
   from: 'f32' | 'f16' | 'bf16';
   to: 'f32' | 'f16' | 'bf16';
@@ -16,7 +27,7 @@ export interface Repack {
   cols4: number;
   width4: number;
   base: number;
-  map: { kind: 'plain' | 'interleaved' | 'rotated'; phase: number; head: number; rot: number };
+  map: RowMap;
   piece: { buffer: string; row0: number; rows: number };
 }
 
@@ -44,12 +55,13 @@ export function repack(call: Repack): Dispatch {
       call.cols4,
       call.width4,
       call.base,
-      { plain: 0, interleaved: 1, rotated: 2 }[call.map.kind],
+      KINDS.indexOf(call.map.kind),
       call.map.phase,
       call.map.head,
       call.map.rot,
       call.piece.row0,
       call.piece.rows,
+      call.map.limit,
     ],
     groups: [x, Math.ceil(groups / x), 1],
     bytes: 8 * call.rows * call.cols4 * 4,

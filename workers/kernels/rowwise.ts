@@ -42,6 +42,8 @@ export interface NormCall extends Base {
   stride: number;
   gain: number;
   eps: number;
+  /** Adds to `out` instead of writing it. */
+  residual?: boolean;
   /** Writes hook_scale and hook_normalized too. */
   open?: { scale: string; normalized: string; scaleSite: Site; normalizedSite: Site };
 }
@@ -49,7 +51,7 @@ export function norm(call: NormCall): Dispatch {
   const { open } = call;
   const edited = open !== undefined && open.scaleSite.count + open.normalizedSite.count > 0;
   return dispatch('norm', call, {
-    defines: { NORM: call.kind, OPEN: open ? 1 : 0, EDIT: edited ? 1 : 0 },
+    defines: { NORM: call.kind, OPEN: open ? 1 : 0, EDIT: edited ? 1 : 0, RESIDUAL: call.residual ? 1 : 0 },
     constants: { D4: call.stride / 4 },
     bind: [call.x, 'vecs', call.out, ...(open ? [open.scale, open.normalized] : []), ...(edited ? ['rows', 'edits'] : [])],
     params: [call.row0 ?? 0, call.gain / 4, call.d, f32bits(call.eps), ...siteWords(open?.scaleSite), ...siteWords(open?.normalizedSite)],
@@ -124,36 +126,56 @@ export interface RopeCall extends Base {
   dHead: number;
   dHeadPadded: number;
   rot: number;
+  /** Words of vecs: the gains of q and of k. */
+  norm?: { q: number; k: number; eps: number } | undefined;
+  /** The table of cos and sin. */
+  table: string;
   kv: string;
   second: number;
   cacheSecond: number;
   cap: number;
-  sites: { q: Site; k: Site; v: Site; rotQ: Site; rotK: Site };
+  /** Where the turned k go, with their hooks' edits; absent where nobody looks: then they go to the cache alone. */
+  open?: { sites: { q: Site; k: Site; v: Site; rotQ: Site; rotK: Site } } | undefined;
 }
+/** The raw q, k and v to the turned q and the cache. The turned q lie in `turned`, and, in the open, the turned k after them. */
 export function rope(call: RopeCall): Dispatch {
-  const { sites, rot } = call;
-  return dispatch('rope', call, {
+  const { rot, norm, open } = call;
+  const turns = rot > 0 || norm !== undefined;
+  const turnedK = turnedKeys(call);
+  const names = ['q', 'kvraw', call.kv, 'rows', open && 'edits', turns && 'turned', rot > 0 && call.table, norm && 'vecs'];
+  const sites = open ? [open.sites.q, open.sites.k, open.sites.v, open.sites.rotQ, open.sites.rotK] : new Array<Site>(5).fill(NO_SITE);
+  return {
+    op: 'dispatch',
+    kernel: 'rope',
+    variant: open ? 'row' : 'head',
+    file: 'rope',
     defines: {
       HEADS: `${call.heads}u`,
       KV: `${call.kvHeads}u`,
       DH: `${call.dHead}u`,
       DHP: `${call.dHeadPadded}u`,
       ROT: rot ? `${rot}u` : 0,
+      NORM: norm ? 1 : 0,
+      OPEN: open ? 1 : 0,
+      TURNS: turns ? 1 : 0,
     },
-    bind: ['q', 'kvraw', call.kv, 'rows', 'edits', ...(rot ? ['rope', 'qr', 'kr'] : [])],
+    constants: {},
+    bind: names.map((buffer) => (buffer ? { buffer } : null)),
     params: [
       call.second,
       call.cacheSecond,
       call.cap,
+      turnedK,
+      norm?.q ?? 0,
+      norm?.k ?? 0,
+      f32bits(norm?.eps ?? 0),
       0,
-      ...siteWords(sites.q),
-      ...siteWords(sites.k),
-      ...siteWords(sites.v),
-      ...siteWords(sites.rotQ),
-      ...siteWords(sites.rotK),
-      0,
-      0,
+      ...sites.flatMap((site) => siteWords(site)),
     ],
+    groups: [call.rows, open ? 1 : call.heads + call.kvHeads, 1],
+    hook: call.hook,
     bytes: 12 * call.rows * (call.heads + 2 * call.kvHeads) * call.dHead,
-  });
+  };
 }
+/** The word of `turned` where the keys start. */
+export const turnedKeys = (call: { rows: number; heads: number; dHeadPadded: number }): number => call.rows * call.heads * call.dHeadPadded;

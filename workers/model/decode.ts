@@ -3,7 +3,8 @@ import type { EngineChoice, EngineGenerate, EngineStep } from '../contract';
 import type { Op } from '../gpu/commands';
 import { HEADER, resultWords, sample } from '../kernels/distribution';
 import { compileEdits, type CompiledEdits, type PlacedEdit } from './edits';
-import { plan, unembed, type CacheShape } from './plan';
+import { unembed } from './head';
+import { plan, type CacheShape } from './plan';
 import { readHook } from './run';
 import type { Runtime } from './runtime';
 import { sourceOf } from './sources';
@@ -14,7 +15,7 @@ const TOP = 10;
 /** The cache is allocated once: at least so many tokens beyond the prompt, so that a text can go on. */
 export const ROOM = 256;
 
-const candidates = (model: Runtime): number => Math.min(TOP, model.spec.vocab);
+const candidates = (model: Runtime): number => Math.min(TOP, model.spec.vocabOut);
 export const resultBytes = (model: Runtime, streams: readonly Stream[]): number => 4 * streams.length * resultWords(candidates(model));
 
 export function capacityOf(model: Runtime, request: Pick<EngineGenerate, 'ids' | 'tokens'>): number {
@@ -36,7 +37,7 @@ export function headOps(model: Runtime, streams: readonly Stream[], x: string, n
     sample({
       sampled: sampledStreams(streams),
       rows: streams.length,
-      n: spec.vocab,
+      n: spec.vocabOut,
       stride: planner.layout.vocab,
       k: candidates(model),
       ...(shadow ? { shadow: { row: shadow.row, of: 0 } } : {}),

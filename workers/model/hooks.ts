@@ -18,6 +18,8 @@ export type BlockHook =
   | 'attn.hook_attn_scores'
   | 'attn.hook_pattern'
   | 'attn.hook_z'
+  | 'ln1_post.hook_scale'
+  | 'ln1_post.hook_normalized'
   | 'hook_attn_out'
   | 'hook_resid_mid'
   | 'ln2.hook_scale'
@@ -25,6 +27,8 @@ export type BlockHook =
   | 'mlp.hook_pre'
   | 'mlp.hook_pre_linear'
   | 'mlp.hook_post'
+  | 'ln2_post.hook_scale'
+  | 'ln2_post.hook_normalized'
   | 'hook_mlp_out'
   | 'hook_resid_post';
 export type HookName =
@@ -53,26 +57,32 @@ export interface HookInfo {
 }
 
 function blockHooks(spec: ModelSpec): BlockHook[] {
-  const rotary = spec.positions.kind === 'rotary';
+  const { block, norm, mlp } = spec;
+  const normed = norm.kind !== 'none';
+  const when = (holds: boolean, ...hooks: BlockHook[]): BlockHook[] => (holds ? hooks : []);
   return [
     'hook_resid_pre',
-    'ln1.hook_scale',
-    'ln1.hook_normalized',
+    ...when(normed, 'ln1.hook_scale', 'ln1.hook_normalized'),
     'attn.hook_q',
     'attn.hook_k',
     'attn.hook_v',
-    ...(rotary ? (['attn.hook_rot_q', 'attn.hook_rot_k'] as const) : []),
+    ...when(spec.positions.kind === 'rotary', 'attn.hook_rot_q', 'attn.hook_rot_k'),
     'attn.hook_attn_scores',
     'attn.hook_pattern',
     'attn.hook_z',
+    ...when(normed && block.postNorms, 'ln1_post.hook_scale', 'ln1_post.hook_normalized'),
     'hook_attn_out',
-    'hook_resid_mid',
-    'ln2.hook_scale',
-    'ln2.hook_normalized',
-    'mlp.hook_pre',
-    ...(spec.mlp.gated ? (['mlp.hook_pre_linear'] as const) : []),
-    'mlp.hook_post',
-    'hook_mlp_out',
+    ...(spec.dMlp === 0
+      ? []
+      : [
+          ...when(!block.parallel, 'hook_resid_mid'),
+          ...when(normed, 'ln2.hook_scale', 'ln2.hook_normalized'),
+          'mlp.hook_pre' as const,
+          ...when(mlp.gated, 'mlp.hook_pre_linear'),
+          'mlp.hook_post' as const,
+          ...when(normed && block.postNorms, 'ln2_post.hook_scale', 'ln2_post.hook_normalized'),
+          'hook_mlp_out' as const,
+        ]),
     'hook_resid_post',
   ];
 }
@@ -87,8 +97,10 @@ export function hooksOf(spec: ModelSpec, layout: Layout): ReadonlyMap<string, Ho
   put('hook_embed', undefined, 'resid');
   if (spec.positions.kind === 'learned') put('hook_pos_embed', undefined, 'resid');
   for (let layer = 0; layer < spec.layers; layer++) for (const hook of blockHooks(spec)) put(`blocks.${layer}.${hook}`, layer, hook);
-  put('ln_final.hook_scale', undefined, 'ln1.hook_scale');
-  put('ln_final.hook_normalized', undefined, 'ln1.hook_normalized');
+  if (spec.norm.kind !== 'none') {
+    put('ln_final.hook_scale', undefined, 'hook_scale');
+    put('ln_final.hook_normalized', undefined, 'hook_normalized');
+  }
   return found;
 }
 
@@ -102,10 +114,8 @@ function form(kind: string, spec: ModelSpec, layout: Layout): { shape: string[];
     shape: ['pos', String(units), String(dHead)],
     geometry: { units, headed: true, width: dHead, stride: layout.dHead, rowStride: units * layout.dHead, keys: false },
   });
+  if (kind.endsWith('hook_scale')) return flat(1, 1);
   switch (kind) {
-    case 'ln1.hook_scale':
-    case 'ln2.hook_scale':
-      return flat(1, 1);
     case 'attn.hook_q':
     case 'attn.hook_rot_q':
     case 'attn.hook_z':

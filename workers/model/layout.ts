@@ -8,6 +8,7 @@ export interface Layout {
   dModel: number;
   dHead: number;
   dMlp: number;
+  /** A row of logits. */
   vocab: number;
   /** All query heads side by side, padded: the width of z. */
   dHeads: number;
@@ -17,5 +18,5 @@ export const pad4 = (n: number): number => Math.ceil(n / 4) * 4;
 
 export function layoutOf(spec: ModelSpec): Layout {
   const dHead = pad4(spec.dHead);
-  return { dModel: pad4(spec.dModel), dHead, dMlp: pad4(spec.dMlp), vocab: pad4(spec.vocab), dHeads: spec.heads * dHead };
+  return { dModel: pad4(spec.dModel), dHead, dMlp: pad4(spec.dMlp), vocab: pad4(spec.vocabOut), dHeads: spec.heads * dHead };
 }

@@ -6,7 +6,7 @@ import type { EngineLens, EngineLensResult } from '../contract';
 import { LabError } from '../errors';
 import { Program, type Op } from '../gpu/commands';
 import { distribution, resultWords } from '../kernels/distribution';
-import { unembed } from './plan';
+import { unembed } from './head';
 import { Readback } from './readback';
 import { NOBODY } from './rows';
 import { distributionOf, runBatch } from './run';
@@ -39,7 +39,7 @@ export async function logitLens(
   // resid_pre of a layer is read before that layer's own edits at resid_pre would be applied twice: taps come after edits,
   // so each entry is the stream as the next block reads it.
   const [run] = await runBatch(model, [{ ids, promptLength: ids.length, edits: request.edits, taps: layers, logits: [] }]);
-  const top = Math.min(request.top, spec.vocab);
+  const top = Math.min(request.top, spec.vocabOut);
   const step = resultWords(top);
   const positions = ids.length;
   const perChunk = Math.max(1, Math.min(positions, Math.floor(LOGITS / (4 * layout.vocab))));
@@ -94,7 +94,7 @@ export async function logitLens(
           logits: 'logits',
           reference: 'reference',
           rows: many,
-          n: spec.vocab,
+          n: spec.vocabOut,
           stride: layout.vocab,
           k: top,
           outRow: l * many,

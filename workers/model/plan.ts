@@ -9,11 +9,11 @@ import type { Op } from '../gpu/commands';
 import { attention, openAttention } from '../kernels/attention';
 import { embed } from '../kernels/embed';
 import { FEW, linear, type Epilogue, type Variants } from '../kernels/linear';
-import { act, add, edit, norm, NO_SITE, rope, type Site } from '../kernels/rowwise';
+import { act, add, edit, norm, NO_SITE, rope, turnedKeys, type Site } from '../kernels/rowwise';
 import { findHook, geometryOf, type HookInfo } from './hooks';
 import type { Layout } from './layout';
-import type { Matrix, WeightTable } from './matrices';
-import { attentionScale, type ModelSpec } from './spec';
+import { matrixOf, type Matrix, type WeightTable } from './matrices';
+import { attentionScale, rotaryDims, windowOf, type ModelSpec } from './spec';
 
 /** What a plan is made for: a spec with its weights laid out, and the kernels chosen on this device. */
 export interface Planner {
@@ -63,6 +63,17 @@ export const kvHalfWords = (cache: CacheShape, spec: ModelSpec, layout: Layout):
 
 export function plan(planner: Planner, input: PlanInput): { ops: Op[]; stream: Stream } {
   return new Build(planner, input).all();
+}
+
+/** The buffer of a rotary table. */
+export const ropeBuffer = (table: number): string => `rope.${table}`;
+
+const qkvHooks = (at: string) => [`${at}.hook_q`, `${at}.hook_k`, `${at}.hook_v`, `${at}.hook_rot_q`, `${at}.hook_rot_k`] as const;
+
+/** What a projection reads, and the norm that it applies on the way. */
+interface Read {
+  x: string;
+  norm?: { kind: 'layer' | 'rms'; gain: number; width: number; eps: number };
 }
 
 class Build {
@@ -136,7 +147,7 @@ class Build {
     if (rows === 0) return;
     const table = this.matrix('embed');
     const pos = spec.positions.kind === 'learned' ? { context: spec.context } : undefined;
-    const base = { rows, d: layout.dModel, vocab: spec.vocab };
+    const base = { rows, d: layout.dModel, vocab: spec.vocab, scale: spec.embedScale };
     const open = pos && this.looked('hook_embed', 'hook_pos_embed');
     this.ops.push(embed({ ...base, table, ...(pos && !open ? { pos } : {}), y: 'resid', hook: 'hook_embed' }));
     if (pos && !open) return;
@@ -161,7 +172,7 @@ class Build {
   }
 
   private block(layer: number): void {
-    const { layout } = this.planner;
+    const { spec, layout } = this.planner;
     const b = `blocks.${layer}`;
     for (const start of this.input.starts ?? [])
       if (start.layer === layer)
@@ -176,71 +187,74 @@ class Build {
         });
     const rows = this.rowsAt(layer);
     if (rows === 0) return;
+    const { parallel } = spec.block;
+    const mlp = spec.dMlp > 0;
     this.hook(`${b}.hook_resid_pre`, 'resid', true, rows);
+    const read = this.project(layer, rows);
+    // Side by side, the MLP reads the stream before attention has written to it.
+    if (mlp && parallel) this.expand(layer, rows, read);
     this.attend(layer, rows);
-    this.hook(`${b}.hook_resid_mid`, 'resid', true, rows);
-    this.mlp(layer, rows);
+    this.write(`${b}.attn.out`, 'z', rows, `${b}.hook_attn_out`, `${b}.ln1_post`);
+    if (mlp && !parallel) {
+      this.hook(`${b}.hook_resid_mid`, 'resid', true, rows);
+      this.expand(layer, rows);
+    }
+    if (mlp) this.write(`${b}.mlp.out`, 'post', rows, `${b}.hook_mlp_out`, `${b}.ln2_post`);
     this.hook(`${b}.hook_resid_post`, 'resid', true, rows);
   }
 
   /** What a projection reads: the stream with its norm folded in where few rows pass unseen, else a normed copy. */
-  private normed(
-    name: string,
-    rows: number,
-    out: string,
-  ): { x: string; norm?: { kind: 'layer' | 'rms'; gain: number; width: number; eps: number } } {
+  private normed(name: string, rows: number, out: string): Read {
+    const { spec } = this.planner;
+    const { kind, eps } = spec.norm;
+    if (kind === 'none') return { x: 'resid' };
+    const open = this.looked(`${name}.hook_scale`, `${name}.hook_normalized`);
+    if (!open && rows <= FEW) return { x: 'resid', norm: { kind, gain: this.vector(`${name}.w`) ?? 0, width: spec.dModel, eps } };
+    this.norm(name, rows, 'resid', out, false);
+    return { x: out };
+  }
+
+  /** A norm as a dispatch of its own, in the open where its hooks are looked at. `residual`: added to `out`. */
+  private norm(name: string, rows: number, x: string, out: string, residual: boolean): void {
     const { spec, layout } = this.planner;
-    const gain = this.vector(`${name}.w`) ?? 0;
+    const { kind, eps } = spec.norm;
+    if (kind === 'none') return;
     const scale = `${name}.hook_scale`;
     const normalized = `${name}.hook_normalized`;
     const open = this.looked(scale, normalized);
-    if (!open && rows <= FEW) return { x: 'resid', norm: { kind: spec.norm.kind, gain, width: spec.dModel, eps: spec.norm.eps } };
     this.ops.push(
       norm({
         rows,
         hook: normalized,
-        kind: spec.norm.kind,
-        x: 'resid',
+        kind,
+        x,
         out,
         d: spec.dModel,
         stride: layout.dModel,
-        gain,
-        eps: spec.norm.eps,
+        gain: this.vector(`${name}.w`) ?? 0,
+        eps,
+        residual,
         ...(open
           ? { open: { scale: 'scale', normalized: 'normalized', scaleSite: this.site(scale), normalizedSite: this.site(normalized) } }
           : {}),
       }),
     );
-    if (open) {
-      this.hook(scale, 'scale', false, rows);
-      this.hook(normalized, 'normalized', false, rows);
-    }
-    return { x: out };
+    if (!open) return;
+    this.hook(scale, 'scale', false, rows);
+    this.hook(normalized, 'normalized', false, rows);
   }
 
-  private attend(layer: number, rows: number): void {
+  /** q, k and v: straight to their places, or raw first where something comes between (a norm of each head, a look, an edit). */
+  private project(layer: number, rows: number): Read {
     const { spec, layout, variants } = this.planner;
-    const { cache, keys } = this.input;
+    const { cache } = this.input;
     const b = `blocks.${layer}`;
     const at = `${b}.attn`;
-    const rot = spec.positions.kind === 'rotary' ? spec.positions.dims : 0;
-    const kv = kvBuffer(cache, layer);
-    const second = kvHalfWords(cache, spec, layout);
     const source = this.normed(`${b}.ln1`, rows, 'xn');
-    const raw = this.looked(`${at}.hook_q`, `${at}.hook_k`, `${at}.hook_v`, `${at}.hook_rot_q`, `${at}.hook_rot_k`);
-    const rawSecond = this.input.rows * spec.kvHeads * layout.dHead;
-    const epilogue: Epilogue = {
-      kind: 'qkv',
-      heads: spec.heads,
-      kvHeads: spec.kvHeads,
-      dHead: spec.dHead,
-      dHeadPadded: layout.dHead,
-      rot,
-      second: raw ? rawSecond : second,
-      cap: cache.cap,
-      kv: raw ? 'kvraw' : kv,
-      cache: !raw,
-    };
+    const raw = this.raw(layer);
+    const second = raw ? this.rawSecond() : kvHalfWords(cache, spec, layout);
+    const shape = { heads: spec.heads, kvHeads: spec.kvHeads, dHead: spec.dHead, dHeadPadded: layout.dHead, rot: rotaryDims(spec) };
+    const table = ropeBuffer(spec.positions.kind === 'rotary' ? (spec.positions.tableOf[layer] ?? 0) : 0);
     this.ops.push(
       ...linear({
         name: `${at}.qkv`,
@@ -248,74 +262,89 @@ class Build {
         rows,
         weights: this.matrix(`${at}.qkv`),
         bias: this.vector(`${at}.qkv.b`),
-        epilogue,
+        epilogue: { kind: 'qkv', ...shape, rope: table, second, cap: cache.cap, kv: raw ? 'kvraw' : kvBuffer(cache, layer), cache: !raw },
         y: 'q',
         yStride: layout.dHeads,
         variants,
       }),
     );
-    if (raw) {
-      const sites = {
-        q: this.site(`${at}.hook_q`),
-        k: this.site(`${at}.hook_k`),
-        v: this.site(`${at}.hook_v`),
-        rotQ: this.site(`${at}.hook_rot_q`),
-        rotK: this.site(`${at}.hook_rot_k`),
-      };
-      this.ops.push(
-        rope({
-          rows,
-          hook: `${at}.hook_rot_q`,
-          heads: spec.heads,
-          kvHeads: spec.kvHeads,
-          dHead: spec.dHead,
-          dHeadPadded: layout.dHead,
-          rot,
-          kv,
-          second: rawSecond,
-          cacheSecond: second,
-          cap: cache.cap,
-          sites,
-        }),
-      );
-      this.hook(`${at}.hook_q`, 'q', false, rows);
-      this.hook(`${at}.hook_k`, 'kvraw', false, rows);
-      this.hook(`${at}.hook_v`, 'kvraw', false, rows, rawSecond);
-      if (rot) {
-        this.hook(`${at}.hook_rot_q`, 'qr', false, rows);
-        this.hook(`${at}.hook_rot_k`, 'kr', false, rows);
-      }
-    }
-    const q = raw && rot ? 'qr' : 'q';
+    if (!raw) return source;
+    const hooks = qkvHooks(at);
+    const open = this.looked(...hooks);
+    const [q, k, v, rotQ, rotK] = hooks;
+    this.ops.push(
+      rope({
+        rows,
+        hook: rotQ,
+        ...shape,
+        norm: spec.attention.qkNorm
+          ? { q: this.vector(`${at}.q_norm.w`) ?? 0, k: this.vector(`${at}.k_norm.w`) ?? 0, eps: spec.norm.eps }
+          : undefined,
+        table,
+        kv: kvBuffer(cache, layer),
+        second,
+        cacheSecond: kvHalfWords(cache, spec, layout),
+        cap: cache.cap,
+        open: open
+          ? { sites: { q: this.site(q), k: this.site(k), v: this.site(v), rotQ: this.site(rotQ), rotK: this.site(rotK) } }
+          : undefined,
+      }),
+    );
+    if (!open) return source;
+    this.hook(q, 'q', false, rows);
+    this.hook(k, 'kvraw', false, rows);
+    this.hook(v, 'kvraw', false, rows, second);
+    if (shape.rot === 0) return source;
+    this.hook(rotQ, 'turned', false, rows);
+    this.hook(rotK, 'turned', false, rows, turnedKeys({ rows, ...shape }));
+    return source;
+  }
+
+  /** Do q, k and v pass through the open on their way to the cache? */
+  private raw(layer: number): boolean {
+    return this.planner.spec.attention.qkNorm || this.looked(...qkvHooks(`blocks.${layer}.attn`));
+  }
+  /** The word where the raw values start, after the raw keys. */
+  private rawSecond(): number {
+    return this.input.rows * this.planner.spec.kvHeads * this.planner.layout.dHead;
+  }
+
+  private attend(layer: number, rows: number): void {
+    const { spec, layout, variants } = this.planner;
+    const { cache, keys } = this.input;
+    const at = `blocks.${layer}.attn`;
+    const turned = this.raw(layer) && (rotaryDims(spec) > 0 || spec.attention.qkNorm);
     const shape = {
       rows,
       heads: spec.heads,
       kvHeads: spec.kvHeads,
       dHeadPadded: layout.dHead,
-      kv,
-      second,
+      q: turned ? 'turned' : 'q',
+      kv: kvBuffer(cache, layer),
+      second: kvHalfWords(cache, spec, layout),
       cap: cache.cap,
       scale: attentionScale(spec, layer),
+      softcap: spec.attention.cap,
+      window: windowOf(spec, layer),
     };
-    const scoresHook = `${at}.hook_attn_scores`;
-    const patternHook = `${at}.hook_pattern`;
-    if (this.looked(scoresHook, patternHook)) {
-      this.ops.push(
-        openAttention({ ...shape, q, keys, hook: patternHook, sites: { scores: this.site(scoresHook), pattern: this.site(patternHook) } }),
-      );
-      this.hook(scoresHook, 'scores', false, rows);
-      this.hook(patternHook, 'pattern', false, rows);
-    } else this.ops.push(attention({ ...shape, q, variant: variants.attention, length: keys, hook: `${at}.hook_z` }));
+    const scores = `${at}.hook_attn_scores`;
+    const pattern = `${at}.hook_pattern`;
+    if (this.looked(scores, pattern)) {
+      this.ops.push(openAttention({ ...shape, keys, hook: pattern, sites: { scores: this.site(scores), pattern: this.site(pattern) } }));
+      this.hook(scores, 'scores', false, rows);
+      this.hook(pattern, 'pattern', false, rows);
+    } else this.ops.push(attention({ ...shape, variant: variants.attention, length: keys, hook: `${at}.hook_z` }));
     this.hook(`${at}.hook_z`, 'z', true, rows);
-    this.write(`${at}.out`, 'z', rows, `${b}.hook_attn_out`);
   }
 
-  private mlp(layer: number, rows: number): void {
+  /** Into the MLP and through its activation. `read`: what attention read, where one norm may serve both. */
+  private expand(layer: number, rows: number, read?: Read): void {
     const { spec, layout, variants } = this.planner;
     const b = `blocks.${layer}`;
     const pre = `${b}.mlp.hook_pre`;
     const linearHook = `${b}.mlp.hook_pre_linear`;
-    const source = this.normed(`${b}.ln2`, rows, 'xn');
+    const unseen = !this.looked(...['ln1', 'ln2'].flatMap((norm) => [`${b}.${norm}.hook_scale`, `${b}.${norm}.hook_normalized`]));
+    const source = read && spec.block.sharedNorm && unseen ? read : this.normed(`${b}.ln2`, rows, 'xn');
     const { gated, act: name } = spec.mlp;
     const open = this.looked(pre, linearHook);
     const second = this.input.rows * layout.dMlp;
@@ -357,13 +386,13 @@ class Build {
       if (gated) this.hook(linearHook, 'pre', false, rows, second);
     }
     this.hook(`${b}.mlp.hook_post`, 'post', true, rows);
-    this.write(`${b}.mlp.out`, 'post', rows, `${b}.hook_mlp_out`);
   }
 
-  /** A branch's last projection: straight into the stream, or in the open where its hook is looked at. */
-  private write(name: string, x: string, rows: number, hook: string): void {
+  /** A branch's last projection, and its own norm where it has one: straight into the stream, or in the open where its hook is looked at. */
+  private write(name: string, x: string, rows: number, hook: string, post: string): void {
     const { spec, layout, variants } = this.planner;
     const open = this.looked(hook);
+    const { postNorms } = spec.block;
     this.ops.push(
       ...linear({
         name,
@@ -371,16 +400,18 @@ class Build {
         rows,
         weights: this.matrix(name),
         bias: this.vector(`${name}.b`),
-        epilogue: { kind: open ? 'plain' : 'residual' },
-        y: open ? 'part' : 'resid',
+        epilogue: { kind: open || postNorms ? 'plain' : 'residual' },
+        y: open || postNorms ? 'part' : 'resid',
         yStride: layout.dModel,
         variants,
         hook,
       }),
     );
+    if (postNorms) this.norm(post, rows, 'part', open ? 'branch' : 'resid', !open);
     if (!open) return;
-    this.ops.push(add({ rows, hook, part: 'part', resid: 'resid', width: spec.dModel, stride: layout.dModel, site: this.site(hook) }));
-    this.hook(hook, 'part', false, rows);
+    const part = postNorms ? 'branch' : 'part';
+    this.ops.push(add({ rows, hook, part, resid: 'resid', width: spec.dModel, stride: layout.dModel, site: this.site(hook) }));
+    this.hook(hook, part, false, rows);
   }
 
   private final(): Stream {
@@ -388,56 +419,4 @@ class Build {
     this.normed('ln_final', this.input.rows, 'xn');
     return { buffer: 'xn', normed: true };
   }
-}
-
-export function matrixOf(weights: WeightTable, name: string): Matrix {
-  const found = weights.matrices.get(name);
-  if (!found) throw new Error(`no matrix “${name}”`);
-  return found;
-}
-
-/** Logits of `rows` rows of x (from row0) into `logits`; ln_final first unless it was applied. */
-export function unembed(planner: Planner, call: { x: string; row0: number; rows: number; normed: boolean; out?: string }): Op[] {
-  const { spec, layout, weights, variants } = planner;
-  const gain = weights.vectors.get('ln_final.w') ?? 0;
-  const ops: Op[] = [];
-  let source: { x: string; row0: number; norm?: { kind: 'layer' | 'rms'; gain: number; width: number; eps: number } } = {
-    x: call.x,
-    row0: call.row0,
-  };
-  if (!call.normed) {
-    if (call.rows <= FEW) source = { ...source, norm: { kind: spec.norm.kind, gain, width: spec.dModel, eps: spec.norm.eps } };
-    else {
-      ops.push(
-        norm({
-          rows: call.rows,
-          hook: 'ln_final.hook_normalized',
-          kind: spec.norm.kind,
-          x: call.x,
-          row0: call.row0,
-          out: 'fn',
-          d: spec.dModel,
-          stride: layout.dModel,
-          gain,
-          eps: spec.norm.eps,
-        }),
-      );
-      source = { x: 'fn', row0: 0 };
-    }
-  }
-  const bias = weights.vectors.get('unembed.b');
-  ops.push(
-    ...linear({
-      name: 'unembed',
-      ...source,
-      rows: call.rows,
-      weights: matrixOf(weights, spec.tied ? 'embed' : 'unembed'),
-      bias,
-      epilogue: { kind: 'plain' },
-      y: call.out ?? 'logits',
-      yStride: layout.vocab,
-      variants,
-    }),
-  );
-  return ops;
 }

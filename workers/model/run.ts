@@ -9,11 +9,13 @@ import { Program, type Op } from '../gpu/commands';
 import { distribution, HEADER, resultWords } from '../kernels/distribution';
 import { compileEdits, type PlacedEdit } from './edits';
 import { findHook, geometryOf, type HookInfo } from './hooks';
-import { plan, unembed, type CacheShape, type PlanInput, type Tap } from './plan';
+import { unembed } from './head';
+import { plan, type CacheShape, type PlanInput, type Tap } from './plan';
 import { Readback } from './readback';
 import { NOBODY, rowWords, type Row } from './rows';
 import { checkIds, type Runtime } from './runtime';
 import { allocate } from './scratch';
+import { firstKey, windowOf } from './spec';
 import { sourceOf } from './sources';
 
 export interface Sequence {
@@ -226,15 +228,15 @@ export async function planBatch(model: Runtime, sequences: readonly Sequence[]):
       distribution({
         logits: 'logits',
         rows: chunk.length,
-        n: spec.vocab,
+        n: spec.vocabOut,
         stride: layout.vocab,
-        k: Math.min(top, spec.vocab),
+        k: Math.min(top, spec.vocabOut),
         outRow: at,
         hook: 'logits',
       }),
     );
   }
-  const results = wantRead.length * resultWords(Math.min(top, spec.vocab));
+  const results = wantRead.length * resultWords(Math.min(top, spec.vocabOut));
   if (results) {
     const { to, offset } = readback.reserve('dist', 4 * results);
     ops.push({ op: 'copy', from: 'dist', fromOffset: 0, to, toOffset: offset, bytes: 4 * results, hook: 'logits' });
@@ -252,7 +254,7 @@ export async function planBatch(model: Runtime, sequences: readonly Sequence[]):
     edits,
     shape: { keys: longest, cache, logits, results },
     targets: wantRead.map((each) => each.target),
-    top: Math.min(top, spec.vocab),
+    top: Math.min(top, spec.vocabOut),
     stored,
   };
 }
@@ -277,10 +279,13 @@ function collect(model: Runtime, planned: Planned, laid: Laid, index: number, by
       first,
       planned.shape.keys,
       hook.endsWith('scores') ? -Infinity : 0,
+      windowOf(spec, info.layer ?? 0),
     );
   }
-  const logits = new Float32Array(sequence.logits.length * spec.vocab);
-  sequence.logits.forEach((_, j) => logits.set(new Float32Array(bytes(`${index}/logits/${j}`)).subarray(0, spec.vocab), j * spec.vocab));
+  const logits = new Float32Array(sequence.logits.length * spec.vocabOut);
+  sequence.logits.forEach((_, j) =>
+    logits.set(new Float32Array(bytes(`${index}/logits/${j}`)).subarray(0, spec.vocabOut), j * spec.vocabOut),
+  );
   const wanted = sequence.distribution?.positions.length ?? 0;
   if (!wanted) return { taps, logits, distribution: [] };
   const before = planned.laid.slice(0, index).reduce((sum, each) => sum + (each.sequence.distribution?.positions.length ?? 0), 0);
@@ -308,7 +313,7 @@ export function distributionOf(buffer: ArrayBuffer, at: number, top: number): Di
 }
 
 /** Rows as they lay on the GPU, into TransformerLens's shape. */
-function tensorOf(info: HookInfo, rows: Float32Array, count: number, first: number, keys: number, masked: number): Tensor {
+function tensorOf(info: HookInfo, rows: Float32Array, count: number, first: number, keys: number, masked: number, window: number): Tensor {
   const { units, width, stride, rowStride } = geometryOf(info, keys);
   if (info.geometry.keys) {
     const length = first + count;
@@ -316,7 +321,8 @@ function tensorOf(info: HookInfo, rows: Float32Array, count: number, first: numb
     for (let row = 0; row < count; row++)
       for (let u = 0; u < units; u++) {
         const from = row * rowStride + u * stride;
-        data.set(rows.subarray(from, from + first + row + 1), (u * count + row) * length);
+        const low = firstKey(window, first + row);
+        data.set(rows.subarray(from + low, from + first + row + 1), (u * count + row) * length + low);
       }
     return { shape: [units, count, length], data };
   }

@@ -9,8 +9,8 @@ import type { Variants } from '../kernels/linear';
 import { familyOf } from './families';
 import { hooksOf } from './hooks';
 import { layoutOf } from './layout';
-import type { Planner } from './plan';
-import type { ModelSpec } from './spec';
+import { ropeBuffer, type Planner } from './plan';
+import type { ModelSpec, Rotary } from './spec';
 import { loadWeights, type TensorReader } from './weights';
 
 /** The rotary table grows with the context; longer sequences than this are refused for now. */
@@ -62,11 +62,11 @@ export async function loadModel(options: LoadOptions): Promise<Runtime> {
       ...(options.signal ? { signal: options.signal } : {}),
     });
     const context = Math.min(spec.context, MOST_POSITIONS);
-    if (spec.positions.kind === 'rotary') {
-      const rope = ropeTable(context, spec.positions.dims, spec.positions.base);
-      weights.need('rope', rope.byteLength);
-      gpu.write(weights.get('rope'), 0, rope);
-    }
+    if (spec.positions.kind === 'rotary')
+      spec.positions.tables.forEach((table, i) => {
+        const words = ropeTable(context, table);
+        gpu.write(weights.need(ropeBuffer(i), words.byteLength), 0, words);
+      });
     await gpu.check();
     const planner: Planner = { spec, layout, weights: table, hooks: hooksOf(spec, layout), variants: options.variants };
     return { gpu, id: record.id, planner, spec, weights, scratch: new Pool(gpu, weights), context, special: options.special };
@@ -81,18 +81,17 @@ export function freeModel(model: Runtime): void {
   model.weights.free();
 }
 
-/** cos and sin of position · base^(−2i/dims), in float64 rounded once: [context][dims/2] pairs. */
-export function ropeTable(context: number, dims: number, base: number): Float32Array<ArrayBuffer> {
-  const half = dims / 2;
+/** cos and sin of position · frequency, in float64 rounded once: [context][pairs] of two. */
+export function ropeTable(context: number, { frequencies, scale }: Rotary): Float32Array<ArrayBuffer> {
+  const half = frequencies.length;
   const table = new Float32Array(context * half * 2);
-  for (let i = 0; i < half; i++) {
-    const frequency = base ** ((-2 * i) / dims);
+  frequencies.forEach((frequency, i) => {
     for (let position = 0; position < context; position++) {
       const angle = position * frequency;
-      table[2 * (position * half + i)] = Math.cos(angle);
-      table[2 * (position * half + i) + 1] = Math.sin(angle);
+      table[2 * (position * half + i)] = scale * Math.cos(angle);
+      table[2 * (position * half + i) + 1] = scale * Math.sin(angle);
     }
-  }
+  });
   return table;
 }
 

@@ -5,6 +5,12 @@
 
 export type Activation = 'gelu_new' | 'gelu' | 'silu' | 'relu';
 
+/** How fast each rotated pair turns: radians a position, and what cos and sin are multiplied by (1 but for LongRoPE). */
+export interface Rotary {
+  frequencies: readonly number[];
+  scale: number;
+}
+
 export interface ModelSpec {
   family: string;
   layers: number;
@@ -12,15 +18,41 @@ export interface ModelSpec {
   heads: number;
   kvHeads: number;
   dHead: number;
+  /** 0 in attention-only models. */
   dMlp: number;
   vocab: number;
+  /** Tokens that the head can name: all of them, but for toys whose “=” is never an answer. */
+  vocabOut: number;
   /** Longest sequence the positions allow. */
   context: number;
-  positions: { kind: 'learned' } | { kind: 'rotary'; dims: number; base: number };
-  norm: { kind: 'layer' | 'rms'; eps: number };
-  attention: { scale: number; divideByLayer: boolean };
+  /** What a token's embedding is multiplied by on its way into the stream (Gemma: √d_model). */
+  embedScale: number;
+  /** Rotary: the first `dims` of a head are turned, in half-split pairs, by the layer's table. */
+  positions: { kind: 'learned' } | { kind: 'rotary'; dims: number; tables: readonly Rotary[]; tableOf: readonly number[] };
+  norm: { kind: 'layer' | 'rms' | 'none'; eps: number };
+  block: {
+    /** resid_post = x + attn(ln1 x) + mlp(ln2 x): no resid_mid. Else the MLP reads what attention wrote. */
+    parallel: boolean;
+    /** One norm feeds both branches: ln2 is ln1. */
+    sharedNorm: boolean;
+    /** Each branch's output is normed once more before it is added (ln1_post, ln2_post). */
+    postNorms: boolean;
+  };
+  attention: {
+    scale: number;
+    /** GPT-2's option: also divided by layer + 1. */
+    divideByLayer: boolean;
+    /** cap·tanh(score/cap) before the mask; 0: none. */
+    cap: number;
+    /** RMSNorm of each head's q and k before they are turned. */
+    qkNorm: boolean;
+    /** Keys that a layer's query sees, itself included: key > query − window. 0: all before it. */
+    windows: readonly number[];
+  };
   mlp: { gated: boolean; act: Activation };
   bias: { qkv: boolean; out: boolean; mlpIn: boolean; mlpOut: boolean; unembed: boolean };
+  /** cap·tanh(logit/cap); 0: none. */
+  logitCap: number;
   tied: boolean;
 }
 
@@ -28,3 +60,15 @@ export interface ModelSpec {
 export function attentionScale(spec: ModelSpec, layer: number): number {
   return spec.attention.divideByLayer ? spec.attention.scale / (layer + 1) : spec.attention.scale;
 }
+
+/** Keys that a layer's query sees, itself included; 0: all. */
+export const windowOf = (spec: ModelSpec, layer: number): number => spec.attention.windows[layer] ?? 0;
+
+/** The first key that the query at a position sees. */
+export const firstKey = (window: number, position: number): number => (window > 0 ? Math.max(0, position + 1 - window) : 0);
+
+/** Dimensions of a head that are turned; 0 where positions are learned. */
+export const rotaryDims = (spec: ModelSpec): number => (spec.positions.kind === 'rotary' ? spec.positions.dims : 0);
+
+/** A spec's ordinary choices, for families to write down only where they differ. */
+export const PLAIN_BLOCK: ModelSpec['block'] = { parallel: false, sharedNorm: false, postNorms: false };

@@ -1,16 +1,16 @@
 /** A column of W_U, read back from the GPU: the direction that raises one token's logit. */
 import { LabError } from '../errors';
 import { pad4 } from './layout';
-import { matrixOf } from './plan';
+import { matrixOf } from './matrices';
 import type { Runtime } from './runtime';
 import { fromBf16, fromF16 } from './weights';
 
 export async function unembeddingColumn(model: Runtime, token: number): Promise<Float32Array> {
   const { gpu, spec, planner, weights } = model;
-  if (!Number.isInteger(token) || token < 0 || token >= spec.vocab)
+  if (!Number.isInteger(token) || token < 0 || token >= spec.vocabOut)
     throw new LabError(
       'token-range',
-      `${token} is no token of this model; ids go from 0 to ${spec.vocab - 1}.`,
+      `${token} is no token that this model’s head names; ids go from 0 to ${spec.vocabOut - 1}.`,
       'Tokenise the text with this model’s tokeniser.',
     );
   const matrix = matrixOf(planner.weights, spec.tied ? 'embed' : 'unembed');

@@ -44,15 +44,16 @@ export interface LoadCall {
 export async function loadWeights(call: LoadCall): Promise<WeightTable> {
   const { gpu, pool, family, spec, record } = call;
   const byName = new Map(record.tensors.map((each) => [each.name, each]));
-  const jobs = family.tensors(spec).map((rule): Job => {
+  const jobs = family.tensors(spec).flatMap((rule): Job[] => {
     const tensor = byName.get(rule.name);
+    if (!tensor && rule.optional) return [];
     if (!tensor)
       throw new LabError(
         'tensor-missing',
         `The kept model has no tensor “${rule.name}”.`,
         'Remove the model from the shelf and drop it again.',
       );
-    return { rule, tensor, to: placementOf(rule.place, spec) };
+    return [{ rule, tensor, to: placementOf(rule.place, spec) }];
   });
   const table = weightTable(
     spec,
@@ -63,6 +64,8 @@ export async function loadWeights(call: LoadCall): Promise<WeightTable> {
   for (const matrix of table.matrices.values())
     for (const piece of matrix.pieces) pool.need(piece.buffer, piece.rows * matrix.k * (matrix.dtype === 'f32' ? 4 : 2), usage);
   const vectors = new Float32Array(table.vectorWords);
+  // A norm whose gain the file leaves out has none: 1.
+  for (const [name, at] of table.vectors) if (/ln\w*\.w$/.test(name)) vectors.fill(1, at, at + spec.dModel);
   const staging = new Staging(gpu, pool);
   const of = jobs.reduce((sum, job) => sum + job.tensor.bytes, 0);
   const start = performance.now();
@@ -132,9 +135,8 @@ async function loadMatrix(
   const { gpu, reader, spec, layout } = call;
   const { rule, tensor, to } = job;
   const size = BYTES[tensor.dtype];
-  const [first = 1, second = 1] = rule.shape;
   const transposed = rule.transposed === true;
-  const [outs, ins] = transposed ? [second, first] : [first, second];
+  const { slices, outs, ins } = shapeOf(rule);
   // z's heads are padded one by one; every other input as a whole.
   const headed = 'matrix' in rule.place && rule.place.matrix === 'attn.out';
   const inBlock = headed ? spec.dHead : ins;
@@ -147,37 +149,46 @@ async function loadMatrix(
   const lineBytes = (transposed ? outs : ins) * size;
   if (along * lineBytes > PIECE + 1024)
     throw new LabError('tensor-shape', `“${tensor.name}” has rows too long to stream.`, 'This checkpoint is larger than Loupe can load.');
-  for (let from = 0; from < total; from += along) {
-    const many = Math.min(along, total - from);
-    const bytes = new Uint8Array(Math.ceil((many * lineBytes) / 4) * 4);
-    await reader.read(tensor.file, tensor.offset + from * lineBytes, bytes.subarray(0, many * lineBytes));
-    gpu.write(staging.buffer, 0, bytes);
-    const common: Omit<Repack, 'piece'> = {
-      from: TYPES[tensor.dtype],
-      to: matrix.dtype,
-      rows: transposed ? outs : many,
-      o0: transposed ? 0 : from,
-      so: transposed ? 1 : ins,
-      i0: transposed ? from : 0,
-      si: transposed ? outs : 1,
-      inEnd: transposed ? from + many : ins,
-      inBlock,
-      outBlock,
-      j0: transposed ? (headed ? ((from / inBlock) * outBlock) / 4 : from / 4) : 0,
-      cols4: transposed ? (headed ? ((many / inBlock) * outBlock) / 4 : Math.ceil(many / 4)) : matrix.k / 4,
-      width4: matrix.k / 4,
-      base: to.base,
-      map: to.map,
-    };
-    const program = await Program.prepare(
-      gpu,
-      matrix.pieces.map((piece) => repack({ ...common, piece })),
-      staging.pool,
-    );
-    program.run();
-    program.free();
-    await step(many * lineBytes);
-  }
+  for (let slice = 0; slice < slices; slice++)
+    for (let from = 0; from < total; from += along) {
+      const many = Math.min(along, total - from);
+      const bytes = new Uint8Array(Math.ceil((many * lineBytes) / 4) * 4);
+      await reader.read(tensor.file, tensor.offset + (slice * total + from) * lineBytes, bytes.subarray(0, many * lineBytes));
+      gpu.write(staging.buffer, 0, bytes);
+      const common: Omit<Repack, 'piece'> = {
+        from: TYPES[tensor.dtype],
+        to: matrix.dtype,
+        rows: transposed ? outs : many,
+        o0: transposed ? 0 : from,
+        so: transposed ? 1 : ins,
+        i0: transposed ? from : 0,
+        si: transposed ? outs : 1,
+        inEnd: transposed ? from + many : ins,
+        inBlock,
+        outBlock,
+        j0: transposed ? (headed ? ((from / inBlock) * outBlock) / 4 : from / 4) : 0,
+        cols4: transposed ? (headed ? ((many / inBlock) * outBlock) / 4 : Math.ceil(many / 4)) : matrix.k / 4,
+        width4: matrix.k / 4,
+        base: to.base + slice * outs,
+        map: to.map,
+      };
+      const program = await Program.prepare(
+        gpu,
+        matrix.pieces.map((piece) => repack({ ...common, piece })),
+        staging.pool,
+      );
+      program.run();
+      program.free();
+      await step(many * lineBytes);
+    }
+}
+
+/** A tensor as matrices of [outs, ins], one after the other; a transposed one may have its inputs on two axes (heads, and within a head). */
+function shapeOf({ shape, transposed, stacked }: TensorRule): { slices: number; outs: number; ins: number } {
+  const size = shape.reduce((a, b) => a * b, 1);
+  const slices = stacked ? (shape[0] ?? 1) : 1;
+  const outs = transposed ? (shape.at(-1) ?? 1) : (shape[0] ?? 1);
+  return { slices, outs, ins: size / slices / outs };
 }
 
 async function readFloats(call: LoadCall, tensor: StoredTensor, from: number, count: number): Promise<Float32Array<ArrayBuffer>> {
@@ -219,7 +230,8 @@ async function loadVector(
     0,
     job.tensor.shape.reduce((a, b) => a * b, 1),
   );
-  values.forEach((value, o) => (vectors[at + job.to.base + rowOf(job.to.map, o)] = value));
+  const plus = job.rule.plus ?? 0;
+  values.forEach((value, o) => (vectors[at + job.to.base + rowOf(job.to.map, o)] = value + plus));
   await step(job.tensor.bytes);
 }
 

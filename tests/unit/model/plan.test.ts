@@ -5,7 +5,8 @@ import type { Site } from '../../../workers/kernels/rowwise';
 import { hooksOf } from '../../../workers/model/hooks';
 import { layoutOf } from '../../../workers/model/layout';
 import { weightTable } from '../../../workers/model/matrices';
-import { plan, unembed, type PlanInput, type Planner, type Tap } from '../../../workers/model/plan';
+import { unembed } from '../../../workers/model/head';
+import { plan, type PlanInput, type Planner, type Tap } from '../../../workers/model/plan';
 import type { ModelSpec } from '../../../workers/model/spec';
 import { GPT2_SMALL, SMALL_LLAMA } from '../../support/specs';
 

@@ -2,17 +2,8 @@
  * GPT-2: learned positions, LayerNorm, plain GELU MLP, biases everywhere, tied head. Weights are Conv1D, stored [in, out].
  * Source: Radford et al. 2019; tensor names as in Hugging Face's gpt2 checkpoints.
  */
-import { count, flag, real, refuse, type Family, type TensorRule } from '../family';
-import type { Activation } from '../spec';
-
-const ACTS: Record<string, Activation> = {
-  gelu_new: 'gelu_new',
-  gelu_pytorch_tanh: 'gelu_new',
-  gelu: 'gelu',
-  relu: 'relu',
-  silu: 'silu',
-  swish: 'silu',
-};
+import { activation, count, flag, real, refuse, type Family, type TensorRule } from '../family';
+import { PLAIN_BLOCK } from '../spec';
 
 export const gpt2: Family = {
   types: ['gpt2'],
@@ -24,29 +15,36 @@ export const gpt2: Family = {
     const dModel = count(config, ['n_embd', 'hidden_size']);
     const heads = count(config, ['n_head', 'num_attention_heads']);
     if (dModel % heads !== 0) refuse(`${heads} heads over a width of ${dModel}`);
-    const name = String(config['activation_function'] ?? 'gelu_new');
-    const act = ACTS[name] ?? refuse(`the activation “${name}”`);
     if (config['add_cross_attention'] === true) refuse('cross-attention');
     const dHead = dModel / heads;
     const tied = flag(config, 'tie_word_embeddings', true);
+    const layers = count(config, ['n_layer', 'num_hidden_layers']);
+    const vocab = count(config, ['vocab_size']);
     return {
       family: 'gpt2',
-      layers: count(config, ['n_layer', 'num_hidden_layers']),
+      layers,
       dModel,
       heads,
       kvHeads: heads,
       dHead,
       dMlp: count(config, ['n_inner'], 4 * dModel),
-      vocab: count(config, ['vocab_size']),
+      vocab,
+      vocabOut: vocab,
       context: count(config, ['n_positions', 'n_ctx', 'max_position_embeddings']),
+      embedScale: 1,
       positions: { kind: 'learned' },
       norm: { kind: 'layer', eps: real(config, 'layer_norm_epsilon', 1e-5) },
+      block: PLAIN_BLOCK,
       attention: {
         scale: flag(config, 'scale_attn_weights', true) ? 1 / Math.sqrt(dHead) : 1,
         divideByLayer: flag(config, 'scale_attn_by_inverse_layer_idx', false),
+        cap: 0,
+        qkNorm: false,
+        windows: new Array<number>(layers).fill(0),
       },
-      mlp: { gated: false, act },
+      mlp: { gated: false, act: activation(config, 'activation_function', 'gelu_new') },
       bias: { qkv: true, out: true, mlpIn: true, mlpOut: true, unembed: false },
+      logitCap: 0,
       tied,
     };
   },

@@ -1,15 +1,28 @@
 /** The registry: one line a family. */
 import { LabError } from '../../errors';
-import type { Family } from '../family';
+import type { Config, Family } from '../family';
+import { gemma2 } from './gemma2';
+import { gemma3 } from './gemma3';
 import { gpt2 } from './gpt2';
+import { gptNeo } from './gpt-neo';
+import { gptNeox } from './gpt-neox';
 import { llama } from './llama';
+import { mistral } from './mistral';
+import { phi } from './phi';
+import { phi3 } from './phi3';
+import { qwen2 } from './qwen2';
+import { qwen3 } from './qwen3';
+import { toy } from './toy';
 
-export const FAMILIES: readonly Family[] = [gpt2, llama];
+export const FAMILIES: readonly Family[] = [gpt2, gptNeo, gptNeox, llama, mistral, qwen2, qwen3, gemma2, gemma3, phi, phi3, toy];
 
-/** The family that reads a config.json, by its model_type. */
-export function familyOf(config: Record<string, unknown>): Family {
+/** The family that reads a config.json: by its model_type, or, where it has none, by what the config holds. */
+export function familyOf(config: Config): Family {
   const type = config['model_type'];
-  const family = FAMILIES.find((each) => typeof type === 'string' && each.types.includes(type));
+  const family =
+    typeof type === 'string'
+      ? FAMILIES.find((each) => each.types.includes(type))
+      : FAMILIES.find((each) => each.matches?.(config) === true);
   if (family) return family;
   throw new LabError(
     'family-unknown',
