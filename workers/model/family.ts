@@ -48,6 +48,8 @@ export interface Family {
   prependBos: boolean;
   /** Prefixes that some checkpoints put before every name. */
   prefixes: readonly string[];
+  /** What a head of its own is called; lm_head.weight unless given. */
+  head?: string;
   /** Names (without prefix) that checkpoints carry and that hold nothing learned. */
   ignorable: RegExp;
   /** Says of a config.json without model_type that it is this family's. */
