@@ -56,6 +56,7 @@ export async function draftModel(folder: ModelFolder, signal?: AbortSignal): Pro
     tokenizer,
     tokenizerConfig: folder.tokenizerConfig,
     generationConfig: folder.generationConfig,
+    ...(folder.chatTemplate !== undefined && { chatTemplate: folder.chatTemplate }),
     info: describe(nameOf(folder, family, spec), folder, family, spec, checked),
   };
 }
