@@ -52,7 +52,7 @@ export interface Family {
   head?: string;
   /** Names (without prefix) that checkpoints carry and that hold nothing learned. */
   ignorable: RegExp;
-  /** Says of a config.json without model_type that it is this family's. */
+  /** Says of a config.json whose model_type nobody knows that it is this family's. */
   matches?(config: Config): boolean;
   /** Models that come without a tokeniser are given one: numbers from 0, written out. */
   plainTokens?: boolean;
