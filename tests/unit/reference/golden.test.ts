@@ -23,7 +23,7 @@ function expectRows(name: string, actual: ArrayLike<number>, expected: { shape: 
 describe.each(FIXTURES)('%s', async (name) => {
   const { fixture, spec, weights } = await twin(name);
   const { cases } = fixture;
-  const vocab = spec.vocab;
+  const vocab = spec.vocabOut;
   const special = new Set(cases.special);
   const runs = new Map<string, ReturnType<typeof record>>();
   const unedited = (ids: readonly number[]) => {
