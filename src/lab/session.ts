@@ -2,7 +2,7 @@
  * Where the person was, so that a reload, also offline, goes on from there. Kept in localStorage: it is small, and it can be
  * written while the page is being closed. What is read back is not trusted: another version may have written it.
  */
-import type { Choice } from '../../workers/api';
+import type { ChatMessage, Choice } from '../../workers/api';
 import type { Dial } from './dial';
 
 export interface ShownStep {
@@ -29,6 +29,7 @@ export interface Session {
   model?: string;
   weights?: 'stored' | 'f32' | 'f16';
   prompt: string;
+  chat: { on: boolean; turns: ChatMessage[] };
   instrument: string;
   dials: Dial[];
   master: number;
@@ -104,6 +105,16 @@ function readStep(value: unknown): ShownStep[] {
   ];
 }
 
+function readChat(value: unknown): Session['chat'] {
+  const { on, turns } = isRecord(value) ? value : {};
+  return {
+    on: on === true,
+    turns: list(turns)
+      .filter(isRecord)
+      .map((turn) => ({ role: text(turn['role'], 'user'), content: text(turn['content'], '') })),
+  };
+}
+
 export function readSession(json: string | null): Session {
   let value: unknown;
   try {
@@ -117,6 +128,7 @@ export function readSession(json: string | null): Session {
     ...(typeof saved['model'] === 'string' ? { model: saved['model'] } : {}),
     ...(saved['weights'] === undefined ? {} : { weights: oneOf(saved['weights'], ['stored', 'f32', 'f16'] as const, 'stored') }),
     prompt: text(saved['prompt'], FIRST_PROMPT),
+    chat: readChat(saved['chat']),
     instrument: oneOf(saved['instrument'], ['generate', 'lens'], 'generate'),
     dials: list(saved['dials']).flatMap(readDial),
     master: real(saved['master'], 1),
