@@ -15,6 +15,7 @@ import { ModelTokenizer } from './formats/tokenizer';
 import type { Draft } from './library/library';
 import { familyOf } from './model/families';
 import type { Family, TensorRule } from './model/family';
+import { RAW_WORDS } from './model/processing';
 import type { ModelSpec } from './model/spec';
 
 const HEAD = 'lm_head.weight';
@@ -185,6 +186,6 @@ function describe(name: string, folder: ModelFolder, family: Family, spec: Model
     context: spec.context,
     weights,
     bytes: folder.weights.reduce((sum, each) => sum + each.file.size, 0),
-    badge: [family.title, weights, 'raw weights, not folded, not centred', ...(untied ? ['head from the file, not tied'] : [])].join(' · '),
+    badge: [family.title, weights, RAW_WORDS, ...(untied ? ['head from the file, not tied'] : [])].join(' · '),
   };
 }
