@@ -63,7 +63,7 @@ export interface Lab {
 
   // ---- text
   tokenize(text: string, options?: { bos?: boolean }): Promise<{ ids: number[]; pieces: string[] }>;
-  chat(messages: readonly { role: string; content: string }[]): Promise<{ ids: number[]; pieces: string[] }>; // the model's own template
+  chat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<{ ids: number[]; pieces: string[] }>; // the model's own template; options: an extension
 
   // ---- the engine
   hooks(): Promise<{ name: Hook; shape: string[] }[]>;
@@ -96,7 +96,7 @@ export interface Lab {
   storage(): Promise<{ opfs: boolean; persisted: boolean; usage: number; quota: number }>; // bytes; opfs false: models live in memory, for this tab only
   token(token: string | number): Promise<{ id: number; piece: string }>; // the one token that reads exactly so (" the" is not "the"; else `not-one-token`), or what an id reads
   decode(ids: readonly number[]): Promise<string>;
-  special(): Promise<{ bos: number | undefined; ids: number[] }>; // the tokeniser's special tokens
+  special(): Promise<{ bos: number | undefined; ids: number[]; chat: boolean }>; // the tokeniser's special tokens; chat: is there a chat template?
   vector(id: string): Promise<{ info: VectorInfo; data: Float32Array }>;
   vectorFromToken(token: string | number, options: { at: Hook; name?: string }): Promise<VectorInfo>; // the token's column of W_U, as stored
   vectorFromNumbers(name: string, at: Hook, data: Vec): Promise<VectorInfo>;
@@ -113,6 +113,16 @@ export interface Processing {
   foldValueBiases: boolean;
   centerWritingWeights: boolean;
   centerUnembed: boolean;
+}
+
+export interface ChatMessage {
+  role: string;
+  content: string;
+}
+/** Extension. Unless said, a conversation that ends with the assistant is gone on with, any other ends with the template's generation prompt. */
+export interface ChatOptions {
+  generationPrompt?: boolean;
+  continueFinal?: boolean;
 }
 
 export interface DeviceInfo {

@@ -2,7 +2,20 @@
  * What the rooms hand to each other: the record of a kept model, and the two workers' interfaces as the page's client
  * sees them. Types only, so that every room may import it.
  */
-import type { DeviceInfo, Hook, ModelInfo, Opened, Planned, ProcessingOptions, RunResult, Tensor, VectorInfo, Where } from './api';
+import type {
+  ChatMessage,
+  ChatOptions,
+  DeviceInfo,
+  Hook,
+  ModelInfo,
+  Opened,
+  Planned,
+  ProcessingOptions,
+  RunResult,
+  Tensor,
+  VectorInfo,
+  Where,
+} from './api';
 
 export type StoredDtype = 'F32' | 'F16' | 'BF16';
 
@@ -37,6 +50,8 @@ export interface ModelRecord {
   tokenizer: Record<string, unknown>;
   tokenizerConfig: Record<string, unknown>;
   generationConfig: Record<string, unknown>;
+  /** From a file of its own, where tokenizerConfig does not hold it or holds an older one. */
+  chatTemplate?: string;
   addedAt: number;
   info: ModelInfo;
 }
@@ -65,6 +80,8 @@ export interface Vocabulary {
   eos: number[];
   /** Does a string prompt get a BOS when the caller does not say? The family's rule. */
   prependBos: boolean;
+  /** Does the model bring a chat template? */
+  chat: boolean;
 }
 
 export interface FilesStatus {
@@ -84,6 +101,7 @@ export interface FilesApi {
   remove(id: string): Promise<void>;
   vocabulary(model: string): Promise<Vocabulary>;
   tokenize(model: string, text: string, bos?: boolean): Promise<{ ids: number[]; pieces: string[] }>;
+  chat(model: string, messages: readonly ChatMessage[], options?: ChatOptions): Promise<{ ids: number[]; pieces: string[] }>;
   decode(model: string, ids: readonly number[]): Promise<string>;
   vectors(): Promise<VectorInfo[]>;
   vector(id: string): Promise<{ info: VectorInfo; data: Float32Array }>;

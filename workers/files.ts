@@ -2,9 +2,10 @@
  * The files worker's work, without the worker: drops opened, the shelf read and cleared, text tokenised. What a browser
  * provides (storage, locks, estimates) is handed in, so that every path runs in a plain test.
  */
-import type { ModelInfo, Opened, VectorInfo } from './api';
+import type { ChatMessage, ChatOptions, ModelInfo, Opened, VectorInfo } from './api';
 import type { FilesApi, FilesStatus, ModelRecord, OnProgress, OpenedFile, Vocabulary } from './contract';
 import { throwIfAborted } from './errors';
+import { chatTemplateOf, namedTokens, renderChat } from './formats/chat';
 import { sortDrop } from './formats/huggingface';
 import { collect, throwAll } from './formats/reasons';
 import { ModelTokenizer } from './formats/tokenizer';
@@ -81,11 +82,19 @@ export class Files implements FilesApi {
   }
 
   async vocabulary(model: string): Promise<Vocabulary> {
-    return (await this.#tokenizer(model)).vocabulary;
+    const [{ vocabulary }, record] = await Promise.all([this.#tokenizer(model), this.library.model(model)]);
+    return { ...vocabulary, chat: chatTemplateOf(record) !== undefined };
   }
 
   async tokenize(model: string, text: string, bos?: boolean): Promise<{ ids: number[]; pieces: string[] }> {
     return (await this.#tokenizer(model)).encode(text, bos);
+  }
+
+  async chat(model: string, messages: readonly ChatMessage[], options?: ChatOptions): Promise<{ ids: number[]; pieces: string[] }> {
+    const [tokenizer, record] = await Promise.all([this.#tokenizer(model), this.library.model(model)]);
+    const text = await renderChat(chatTemplateOf(record), messages, options, namedTokens(record.tokenizerConfig));
+    // Verbatim: a BOS is the template's to write.
+    return tokenizer.encode(text, false);
   }
 
   async decode(model: string, ids: readonly number[]): Promise<string> {

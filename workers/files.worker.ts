@@ -36,6 +36,7 @@ const api: FilesApi = {
   remove: async (id) => (await started).remove(id),
   vocabulary: async (model) => (await started).vocabulary(model),
   tokenize: async (model, text, bos) => (await started).tokenize(model, text, bos),
+  chat: async (model, messages, options) => (await started).chat(model, messages, options),
   decode: async (model, ids) => (await started).decode(model, ids),
   vectors: async () => (await started).vectors(),
   vector: async (id) => (await started).vector(id),

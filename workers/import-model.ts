@@ -9,6 +9,7 @@ import { LabError } from './errors';
 import type { FolderTensor, ModelFolder } from './formats/huggingface';
 import type { JsonObject } from './formats/json';
 import { collect, listed, throwAll } from './formats/reasons';
+import { plainTokens } from './formats/plain-tokens';
 import { sameBytes } from './formats/same-bytes';
 import { elements } from './formats/safetensors';
 import { ModelTokenizer } from './formats/tokenizer';
@@ -18,14 +19,16 @@ import type { Family, TensorRule } from './model/family';
 import { RAW_WORDS } from './model/processing';
 import type { ModelSpec } from './model/spec';
 
-const HEAD = 'lm_head.weight';
 const OTHER = 'config.json and the weights are of different models, or one was edited. Drop a checkpoint as it was published.';
 
 /** Everything checked: throws all reasons together, else returns what the shelf will keep. */
 export async function draftModel(folder: ModelFolder, signal?: AbortSignal): Promise<Draft> {
   const reasons = [...folder.reasons];
-  const { config, tokenizer, tensors } = folder;
+  const { config, tensors } = folder;
   const read = config && (await collect(reasons, () => readConfig(config)));
+  const plain = read?.family.plainTokens === true && !folder.tokenizer ? plainTokens(read.spec.vocab) : undefined;
+  if (plain) reasons.splice(0, reasons.length, ...reasons.filter(({ code }) => code !== 'tokenizer-missing'));
+  const tokenizer = folder.tokenizer ?? plain;
   const checked = read && tensors && (await collect(reasons, () => checkTensors(folder, tensors, read.family, read.spec, signal)));
   if (read && tokenizer)
     await collect(
@@ -48,12 +51,13 @@ export async function draftModel(folder: ModelFolder, signal?: AbortSignal): Pro
   const { family, spec } = checked.untied ? readConfig(kept) : read;
   return {
     name: nameOf(folder, family, spec),
-    type: String(kept['model_type']),
+    type: String(kept['model_type'] ?? family.types[0]),
     config: kept,
     tensors: checked.tensors,
     tokenizer,
     tokenizerConfig: folder.tokenizerConfig,
     generationConfig: folder.generationConfig,
+    ...(folder.chatTemplate !== undefined && { chatTemplate: folder.chatTemplate }),
     info: describe(nameOf(folder, family, spec), folder, family, spec, checked),
   };
 }
@@ -81,12 +85,13 @@ async function checkTensors(
     if (faults.length > 0) reasons.push(new LabError(code, `${folder.where}: ${what} ${listed(faults)}.`, hint));
   };
   const rules = new Map(family.tensors(spec).map((rule) => [rule.name, rule]));
-  const head = headRule(spec, rules);
+  const headName = family.head ?? 'lm_head.weight';
+  const head = headRule(headName, spec, rules);
   const found = new Map<string, FolderTensor>();
   const unknown: string[] = [];
   for (const tensor of present) {
     const name = stripped(tensor.name, family.prefixes);
-    const wanted = rules.has(name) || (head !== undefined && name === HEAD);
+    const wanted = rules.has(name) || (head !== undefined && name === headName);
     if (!wanted && family.ignorable.test(name)) continue;
     if (!wanted || found.has(name)) unknown.push(tensor.name);
     else found.set(name, tensor);
@@ -98,7 +103,7 @@ async function checkTensors(
   refuse(
     'tensor-missing',
     'missing from the weights:',
-    [...rules.keys()].filter((name) => !found.has(name)),
+    [...rules.values()].filter(({ name, optional }) => !optional && !found.has(name)).map(({ name }) => name),
   );
   refuse('tensor-unknown', `no ${family.title} model has`, unknown);
   refuse(
@@ -115,7 +120,7 @@ async function checkTensors(
     'Loupe runs F32, F16 and BF16 weights. Drop a checkpoint that is saved in one of them.',
   );
   throwAll(reasons);
-  const untied = head !== undefined && (await headDiffers(folder, found, family, spec, signal));
+  const untied = head !== undefined && (await headDiffers(folder, found, headName, family, spec, signal));
   const tensors = pairs
     .filter(({ name }) => untied || rules.has(name))
     .flatMap(({ name, tensor }): StoredTensor[] =>
@@ -135,8 +140,8 @@ function stripped(name: string, prefixes: readonly string[]): string {
 const isStored = (dtype: string): dtype is StoredDtype => dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
 
 /** A head that a tied model's file may still carry: of the embedding's shape. */
-function headRule(spec: ModelSpec, rules: ReadonlyMap<string, TensorRule>): TensorRule | undefined {
-  return rules.has(HEAD) ? undefined : { name: HEAD, shape: [spec.vocab, spec.dModel], place: { matrix: 'unembed' } };
+function headRule(name: string, spec: ModelSpec, rules: ReadonlyMap<string, TensorRule>): TensorRule | undefined {
+  return rules.has(name) ? undefined : { name, shape: [spec.vocab, spec.dModel], place: { matrix: 'unembed' } };
 }
 
 /**
@@ -146,11 +151,12 @@ function headRule(spec: ModelSpec, rules: ReadonlyMap<string, TensorRule>): Tens
 async function headDiffers(
   folder: ModelFolder,
   found: ReadonlyMap<string, FolderTensor>,
+  name: string,
   family: Family,
   spec: ModelSpec,
   signal?: AbortSignal,
 ): Promise<boolean> {
-  const own = found.get(HEAD);
+  const own = found.get(name);
   const rule = family.tensors(spec).find((each) => 'matrix' in each.place && each.place.matrix === 'embed');
   const embed = rule && found.get(rule.name);
   const [ownFile, embedFile] = [own, embed].map((tensor) => tensor && folder.weights[tensor.file]?.file);

@@ -174,8 +174,8 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
     tokenize: (string, options) => told(() => text.tokenize(string, options?.bos)),
     token: (string) => told(() => text.token(string)),
     decode: (ids) => told(() => text.decode(checkedIds(ids, model().dVocab))),
-    special: () => told(async () => text.vocabulary().then(({ bos, special }) => ({ bos, ids: special }))),
-    chat: refuse('A chat template', 'chat models, in a later release'),
+    special: () => told(async () => text.vocabulary().then(({ bos, special, chat }) => ({ bos, ids: special, chat }))),
+    chat: (messages, options) => told(() => text.chat(messages, options)),
 
     hooks: () => told(() => (model(), engine.hooks())),
     batch,

@@ -3,7 +3,7 @@
  * a list of ids is taken verbatim, and checked, because an id outside the vocabulary would read another row of memory.
  */
 import type { Remote } from 'comlink';
-import type { ModelInfo, Prompt } from '../../workers/api';
+import type { ChatMessage, ChatOptions, ModelInfo, Prompt } from '../../workers/api';
 import type { FilesApi, Vocabulary } from '../../workers/contract';
 import { LabError } from '../../workers/errors';
 
@@ -32,6 +32,10 @@ export class Text {
 
   tokenize(text: string, bos?: boolean): Promise<{ ids: number[]; pieces: string[] }> {
     return this.files.tokenize(this.model().id, text, bos);
+  }
+
+  chat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<{ ids: number[]; pieces: string[] }> {
+    return this.files.chat(this.model().id, messages, options);
   }
 
   decode(ids: readonly number[]): Promise<string> {

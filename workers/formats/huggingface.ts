@@ -4,8 +4,10 @@
  */
 import type { OpenedFile } from '../contract';
 import { LabError } from '../errors';
+import { templateIn } from './chat';
 import { isBelow, sortIntoFolders, type Dropped, type Ignored } from './drop';
 import { readObject, type JsonObject } from './json';
+import { readAll } from './read';
 import { collect, listed } from './reasons';
 import { readHeader, type HeaderTensor } from './safetensors';
 import { findShards, isIndex, isWeights, type Shards } from './shards';
@@ -23,6 +25,8 @@ export interface ModelFolder {
   tokenizer?: JsonObject;
   tokenizerConfig: JsonObject;
   generationConfig: JsonObject;
+  /** From a file of its own. */
+  chatTemplate?: string;
   weights: Dropped[];
   tensors?: FolderTensor[];
   reasons: LabError[];
@@ -34,7 +38,15 @@ export interface Sorted {
   reasons: LabError[];
 }
 
-const READ = new Set(['config.json', 'tokenizer.json', 'tokenizer_config.json', 'generation_config.json', 'special_tokens_map.json']);
+const READ = new Set([
+  'config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'generation_config.json',
+  'special_tokens_map.json',
+  'chat_template.jinja',
+  'chat_template.json',
+]);
 const CONFIG_HINT = 'Download config.json again; it must be a JSON object.';
 const OPTIONAL_HINT = 'Download it again, or leave it out.';
 const TOKENIZER_HINT = 'Download tokenizer.json again, from the same checkpoint.';
@@ -98,6 +110,13 @@ async function readFolder(folder: string, where: string, list: readonly Dropped[
   const tokenizer = await json('tokenizer.json', 'tokenizer-garbage', TOKENIZER_HINT);
   const tokenizerConfig = await json('tokenizer_config.json', 'tokenizer-garbage', OPTIONAL_HINT);
   const special = await json('special_tokens_map.json', 'tokenizer-garbage', OPTIONAL_HINT);
+  const jinja = named('chat_template.jinja');
+  const chat = await json('chat_template.json', 'chat-template-garbage', OPTIONAL_HINT);
+  const chatTemplate = jinja
+    ? await collect(reasons, () => readTemplate(jinja))
+    : templateIn(tokenizerConfig ?? {}) === undefined
+      ? templateIn(chat ?? {})
+      : undefined;
   if (!named('tokenizer.json'))
     reasons.push(
       new LabError(
@@ -118,10 +137,18 @@ async function readFolder(folder: string, where: string, list: readonly Dropped[
     ...(tokenizer && { tokenizer }),
     tokenizerConfig: { ...special, ...tokenizerConfig },
     generationConfig: generationConfig ?? {},
+    ...(chatTemplate !== undefined && { chatTemplate }),
     weights: shards?.files ?? [],
     ...(tensors && { tensors }),
     reasons,
   };
+}
+
+/** Real templates reach some 30 kB. Whether it parses is asked when it is used: a model without a working one still reads plain text. */
+async function readTemplate({ file, path }: Dropped): Promise<string> {
+  if (file.size > 1e6)
+    throw new LabError('chat-template-garbage', `${path} has ${Math.round(file.size / 1e6)} MB, too much for a template.`, OPTIONAL_HINT);
+  return new TextDecoder().decode(await readAll(file, path));
 }
 
 /** Every shard's header, and the index held against them; undefined where something is wrong with either. */

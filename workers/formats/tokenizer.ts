@@ -27,7 +27,7 @@ interface Added {
 }
 
 export class ModelTokenizer {
-  readonly vocabulary: Vocabulary;
+  readonly vocabulary: Omit<Vocabulary, 'chat'>;
   readonly #tokenizer: Tokenizer;
   readonly #vocab: number;
 
@@ -190,18 +190,21 @@ function tokenText(value: unknown): string | undefined {
 /** Names that tokeniser classes use for BOS where no file says which it is. */
 const USUAL_BOS = ['<s>', '<|begin_of_text|>', '<|endoftext|>'];
 
-/** tokenizer_config's word counts first, and a null there means that there is none; then the model's ids; then custom. */
+/**
+ * tokenizer_config's word counts first, then the model's ids, then custom. A null in tokenizer_config (Qwen) means that the
+ * tokeniser writes none of its own accord: then only an id that the model names is one.
+ */
 function findBos(source: TokenizerSource, added: readonly Added[], tokenizer: Tokenizer): number | undefined {
   if ('bos_token' in source.tokenizerConfig) {
     const text = tokenText(source.tokenizerConfig['bos_token']);
-    if (text === undefined) return undefined;
-    const id = tokenizer.token_to_id(text);
+    const id = text === undefined ? undefined : tokenizer.token_to_id(text);
     if (id !== undefined) return id;
   }
   for (const config of [source.config, source.generationConfig]) {
     const id = config['bos_token_id'];
     if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < source.vocab) return id;
   }
+  if (source.tokenizerConfig['bos_token'] === null) return undefined;
   return USUAL_BOS.map((name) => added.find((token) => token.special && token.content === name)?.id).find((id) => id !== undefined);
 }
 

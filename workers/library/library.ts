@@ -73,6 +73,7 @@ export class Library {
       const stored: StoredFile[] = [];
       for (const [i, file] of files.entries()) stored.push(await this.#store(folder, i, file, meter, signal));
       const texts = [draft.config, draft.tokenizer, draft.tokenizerConfig, draft.generationConfig].map((each) => JSON.stringify(each));
+      if (draft.chatTemplate !== undefined) texts.push(draft.chatTemplate);
       const id = `model-${(await hashParts([...stored.map((file) => file.sha256), ...texts])).slice(0, 24)}`;
       throwIfAborted(signal);
       const record: ModelRecord = {

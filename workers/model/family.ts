@@ -48,9 +48,11 @@ export interface Family {
   prependBos: boolean;
   /** Prefixes that some checkpoints put before every name. */
   prefixes: readonly string[];
+  /** What a head of its own is called; lm_head.weight unless given. */
+  head?: string;
   /** Names (without prefix) that checkpoints carry and that hold nothing learned. */
   ignorable: RegExp;
-  /** Says of a config.json without model_type that it is this family's. */
+  /** Says of a config.json whose model_type nobody knows that it is this family's. */
   matches?(config: Config): boolean;
   /** Models that come without a tokeniser are given one: numbers from 0, written out. */
   plainTokens?: boolean;

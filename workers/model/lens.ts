@@ -35,6 +35,12 @@ export async function logitLens(
       'The lens reads every layer through the unedited ln_final; an edit there has no meaning for it.',
       'Leave out edits at ln_final, or read the logits with lab.run.',
     );
+  if (request.track !== undefined && request.track >= spec.vocabOut)
+    throw new LabError(
+      'token-range',
+      `${request.track} is no token that this model’s head names; those go from 0 to ${spec.vocabOut - 1}.`,
+      'Track a token that can be an answer.',
+    );
   const layers = lensLayers(spec.layers);
   // resid_pre of a layer is read before that layer's own edits at resid_pre would be applied twice: taps come after edits,
   // so each entry is the stream as the next block reads it.

@@ -10,5 +10,8 @@ export async function loss(model: Runtime, ids: readonly number[], edits: readon
   const [result] = await runBatch(model, [
     { ids, promptLength: ids.length, edits, taps: [], logits: [], distribution: { positions, top: 0, targets: ids.slice(1) } },
   ]);
-  return Float32Array.from(result?.distribution ?? [], (row) => -row.targetLogProb);
+  // A token that the head cannot name has no probability at all.
+  return Float32Array.from(result?.distribution ?? [], (row, i) =>
+    (ids[i + 1] ?? 0) < model.spec.vocabOut ? -row.targetLogProb : Infinity,
+  );
 }

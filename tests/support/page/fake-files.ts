@@ -88,11 +88,12 @@ export const fakeFiles: FilesApi = {
     vectors.delete(id);
     return Promise.resolve(shelf.keep(shelf.models().filter((model) => model.id !== id)));
   },
-  vocabulary: () => Promise.resolve({ pieces: PIECES, special: [BOS, EOS], bos: BOS, eos: [EOS], prependBos: true }),
+  vocabulary: () => Promise.resolve({ pieces: PIECES, special: [BOS, EOS], bos: BOS, eos: [EOS], prependBos: true, chat: false }),
   tokenize: (_model, text, bos = true) => {
     const ids = encode(text, bos);
     return Promise.resolve({ ids, pieces: ids.map((id) => PIECES[id] ?? '') });
   },
+  chat: () => Promise.reject(new LabError('chat-template-missing', 'This model has no chat template.', 'Write plain text.')),
   decode: (_model, ids) => Promise.resolve(decode(ids)),
   vectors: () => Promise.resolve([...vectors.values()].map((kept) => kept.info)),
   vector: (id) => {

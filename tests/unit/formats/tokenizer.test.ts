@@ -88,14 +88,15 @@ describe('a tokeniser', () => {
     expect(tokenizer.encode('ab').ids).toEqual([4]);
     expect(tokenizer.encode('ab', true).ids).toEqual([0, 4]);
   });
-  it('finds BOS in tokenizer_config first; a null there means none', async () => {
+  it('finds BOS in tokenizer_config first; with a null there, only an id that the model names is one', async () => {
     const bos = (change: Partial<TokenizerSource>): number | undefined => new ModelTokenizer(source(change)).vocabulary.bos;
     expect(bos({ tokenizerConfig: { bos_token: { content: 'b' } }, config: { bos_token_id: 0 } })).toBe(2);
     expect(bos({ tokenizerConfig: { bos_token: 'b' } })).toBe(2);
     expect(bos({ config: { bos_token_id: 1 } })).toBe(1);
     expect(bos({ config: { bos_token_id: 50256 } })).toBe(0);
     expect(bos({})).toBe(0);
-    const none = new ModelTokenizer(source({ tokenizerConfig: { bos_token: null }, config: { bos_token_id: 0 } }));
+    expect(bos({ tokenizerConfig: { bos_token: null }, config: { bos_token_id: 1 } })).toBe(1);
+    const none = new ModelTokenizer(source({ tokenizerConfig: { bos_token: null } }));
     expect(none.vocabulary).toMatchObject({ bos: undefined, prependBos: false });
     expect(none.encode('ab').ids).toEqual([4]);
     expect((await refusal(() => none.encode('ab', true))).code).toBe('bos-missing');
@@ -181,7 +182,7 @@ describe.skipIf(!haveData('gpt2-tokenizer'))('GPT-2’s tokeniser', () => {
       return ids.join() !== each.input_ids.join() || tokenizer.decode(ids) !== each.decoded_with_special;
     });
     expect(wrong.map((each) => each.id)).toEqual([]);
-    expect(entries()).toHaveLength(83);
+    expect(`${entries().length - wrong.length} of ${texts().length}`).toBe('83 of 83');
   });
   it('knows <|endoftext|> as its BOS', () => {
     const tokenizer = make();

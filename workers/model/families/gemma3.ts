@@ -11,7 +11,10 @@ import { llamaTensors } from './llama';
 /** A multimodal config keeps what it says of text apart, and leaves out whatever is the text config's default. */
 const DEFAULTS = { num_attention_heads: 8, num_key_value_heads: 4, head_dim: 256, vocab_size: 262208, max_position_embeddings: 131072 };
 const textOf = (config: Config): Config =>
-  'text_config' in config ? { ...DEFAULTS, ...inner(config, 'text_config') } : { ...DEFAULTS, ...config };
+  'text_config' in config
+    ? // A head of the file's own is noted at the top (workers/import-model.ts).
+      { ...DEFAULTS, ...inner(config, 'text_config'), ...(config['tie_word_embeddings'] === false ? { tie_word_embeddings: false } : {}) }
+    : { ...DEFAULTS, ...config };
 
 export const gemma3: Family = {
   types: ['gemma3_text', 'gemma3'],

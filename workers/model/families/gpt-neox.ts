@@ -11,10 +11,11 @@ export const gptNeox: Family = {
   // Trained without one, as TransformerLens has it.
   prependBos: false,
   prefixes: ['gpt_neox.'],
+  head: 'embed_out.weight',
   ignorable: /^layers\.\d+\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/,
   spec(config) {
-    const { num_key_value_heads: _, head_dim: __, ...own } = config;
-    const shape = heads(own);
+    // As many key-value heads as heads, whatever else the config says.
+    const shape = heads({ ...config, num_key_value_heads: undefined, head_dim: undefined });
     const layers = count(config, ['num_hidden_layers']);
     const vocab = count(config, ['vocab_size']);
     const bias = flag(config, 'attention_bias', true);

@@ -16,13 +16,12 @@ import { toy } from './toy';
 
 export const FAMILIES: readonly Family[] = [gpt2, gptNeo, gptNeox, llama, mistral, qwen2, qwen3, gemma2, gemma3, phi, phi3, toy];
 
-/** The family that reads a config.json: by its model_type, or, where it has none, by what the config holds. */
+/** The family that reads a config.json: by its model_type, or, where that names none, by what the config holds. */
 export function familyOf(config: Config): Family {
   const type = config['model_type'];
   const family =
-    typeof type === 'string'
-      ? FAMILIES.find((each) => each.types.includes(type))
-      : FAMILIES.find((each) => each.matches?.(config) === true);
+    FAMILIES.find((each) => typeof type === 'string' && each.types.includes(type)) ??
+    FAMILIES.find((each) => each.matches?.(config) === true);
   if (family) return family;
   throw new LabError(
     'family-unknown',

@@ -14,7 +14,7 @@ export const phi3: Family = {
   ignorable: LLAMA_IGNORABLE,
   spec(config) {
     const spec = llamaSpec('phi3', config);
-    const window = config['sliding_window'] == null ? 0 : count(config, ['sliding_window']);
+    const window = (config['sliding_window'] ?? null) === null ? 0 : count(config, ['sliding_window']);
     return { ...spec, attention: { ...spec.attention, windows: new Array<number>(spec.layers).fill(window) } };
   },
   tensors: (spec) => llamaTensors(spec, { fused: true }),

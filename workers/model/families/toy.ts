@@ -31,6 +31,7 @@ export const toy: Family = {
   title: 'TransformerLens toy',
   prependBos: true,
   prefixes: [],
+  head: 'unembed.W_U',
   ignorable: /^blocks\.\d+\.attn\.(mask|IGNORE|rotary_sin|rotary_cos)$/,
   matches: (config) => ['n_layers', 'd_model', 'd_head', 'd_vocab'].every((key) => typeof config[key] === 'number'),
   plainTokens: true,
@@ -43,7 +44,8 @@ export const toy: Family = {
     if (heads % kvHeads !== 0) refuse(`${heads} heads over ${kvHeads} key-value heads`);
     const vocab = count(config, ['d_vocab']);
     const normalization = config['normalization_type'];
-    const kind = normalization == null ? 'none' : (NORMS[String(normalization)] ?? refuse(`the norm “${String(normalization)}”`));
+    const kind =
+      (normalization ?? null) === null ? 'none' : (NORMS[String(normalization)] ?? refuse(`the norm “${String(normalization)}”`));
     if (String(config['attention_dir'] ?? 'causal') !== 'causal') refuse('attention that looks ahead');
     if (flag(config, 'final_rms', false) && kind === 'layer') refuse('an RMSNorm after LayerNorms (final_rms)');
     for (const other of ['use_normalization_before_and_after', 'use_qk_norm', 'post_embedding_ln'])
