@@ -6,8 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { lensLayers } from '../../workers/model/lens';
 import type { ModelSpec } from '../../workers/model/spec';
 import { at } from '../reference/array';
-import { linear } from '../reference/linear';
-import { norm } from '../reference/norm';
+import { readStream } from '../reference/forward';
 import { entropy, kl, logSoftmax, rank, topK } from '../reference/softmax';
 import type { Weights } from '../reference/weights';
 import { add, openBench, run, vector, type Bench } from '../support/engine';
@@ -37,9 +36,8 @@ describe.each(FIXTURES)('%s', (name) => {
     expect(found.layers).toEqual(lensLayers(spec.layers));
     const rows = found.layers.map((hook) => {
       const resid = golden(fixture, `1/${hook}`).data;
-      const normed = norm(resid, spec.norm.kind, spec.norm.eps, weights.lnFinal.weight, weights.lnFinal.bias).out;
-      const logits = linear(normed, weights.unembed);
-      return ids.map((_, p) => logits.slice(p * spec.vocab, (p + 1) * spec.vocab));
+      const logits = readStream(spec, weights, resid);
+      return ids.map((_, p) => logits.slice(p * spec.vocabOut, (p + 1) * spec.vocabOut));
     });
     found.layers.forEach((hook, l) =>
       ids.forEach((_, p) => {

@@ -3,7 +3,7 @@
  * must lie in two buffers. Every number of it is a hash of its place: what is expected needs no second copy.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { attention } from '../../workers/kernels/attention';
+import { attention, openAttention } from '../../workers/kernels/attention';
 import { embed } from '../../workers/kernels/embed';
 import { linear } from '../../workers/kernels/linear';
 import { act, norm, NO_SITE, rope } from '../../workers/kernels/rowwise';
@@ -110,16 +110,21 @@ test('every kernel builds under these limits, at its hungriest', async () => {
   const heads = { heads: 8, kvHeads: 2, dHead: 128, dHeadPadded: 128, rot: 128 };
   const base = { rows: 1, hook: '' };
   const matrix = { n: 64, k: 64, dtype: 'f32', pieces: [{ buffer: 'w', row0: 0, rows: 64 }] } as const;
-  const qkv = { kind: 'qkv', ...heads, second: 0, cap: 1, kv: 'kv', cache: true } as const;
+  const qkv = { kind: 'qkv', ...heads, rope: 'rope.0', second: 0, cap: 1, kv: 'kv', cache: true } as const;
   const open = { scale: 'scale', normalized: 'normalized', scaleSite: site, normalizedSite: site };
   const shape = { ...base, ...heads, kv: 'kv', second: 0, cap: 1, scale: 1, q: 'q', length: 1 };
   const pieces = Array.from({ length: 4 }, (_, i) => ({ buffer: `w#${i}`, row0: i, rows: 1 }));
   const ops = [
-    rope({ ...base, ...heads, kv: 'kv', second: 0, cacheSecond: 0, cap: 1, sites }),
-    norm({ ...base, kind: 'layer', x: 'x', out: 'y', d: 64, stride: 64, gain: 0, eps: 1e-5, open }),
+    ...[undefined, { sites }].flatMap((open) =>
+      [undefined, { q: 0, k: 0, eps: 1e-6 }].map((norm) =>
+        rope({ ...base, ...heads, norm, open, table: 'rope.0', kv: 'kv', second: 0, cacheSecond: 0, cap: 1 }),
+      ),
+    ),
+    norm({ ...base, kind: 'layer', x: 'x', out: 'y', d: 64, stride: 64, gain: 0, eps: 1e-5, residual: true, open }),
     act({ ...base, pre: 'a', post: 'b', act: 'gelu', gated: true, width: 8, stride: 8, second: 8, site, linearSite: NO_SITE }),
     attention({ ...shape, variant: 'serial' }),
     attention({ ...shape, variant: 'workgroup' }),
+    openAttention({ ...shape, keys: 1, window: 1, softcap: 50, sites: { scores: site, pattern: site } }),
     sample({ sampled: 1, rows: 1, n: 8, stride: 8, k: 1 }),
     embed({ rows: 1, d: 64, vocab: 4, y: 'y', hook: '', table: { n: 4, k: 64, dtype: 'f32', pieces }, pos: { context: 1 } }),
     ...(['register', 'workgroup', 'tiled'] as const).flatMap((variant) =>

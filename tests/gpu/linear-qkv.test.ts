@@ -2,12 +2,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { linear } from '../../workers/kernels/linear';
 import { pad4 } from '../../workers/model/layout';
-import { rowOf as placed, type RowMap } from '../../workers/model/place';
+import type { RowMap } from '../../workers/kernels/repack';
+import { rowOf as placed } from '../../workers/model/place';
 import { ropeTable } from '../../workers/model/runtime';
 import { at } from '../reference/array';
 import { linear as linearTwin } from '../reference/linear';
 import { norm as normTwin } from '../reference/norm';
-import { rope as ropeTwin } from '../reference/rope';
+import { plainRotary, rope as ropeTwin } from '../reference/rope';
 import { Rig, VARIANTS, type LinearVariant } from '../support/kernel';
 import { matrixOf, numbers, packed, spaced } from '../support/numbers';
 
@@ -44,13 +45,13 @@ async function check({ heads, kvHeads, dHead, rot, variant, rows, cache, bias, n
   const x = numbers(rows * K, seed, 2);
   rig.put('x', spaced(x, K, pad4(K)));
   // Rows of q and k lie in the order in which a rotation wants them.
-  const map: RowMap = { kind: rot ? 'rotated' : 'plain', phase: 0, head: dHead, rot };
+  const map: RowMap = { kind: rot ? 'rotated' : 'plain', phase: 0, head: dHead, rot, limit: (heads + kvHeads) * dHead };
   const whole = numbers(n * K, seed + 1, 0.2);
   const wholeBias = numbers(n, seed + 2);
   const w = new Float32Array(n * K);
   const b = new Float32Array(n);
   for (let o = 0; o < n; o++) {
-    const to = o < (heads + kvHeads) * dHead ? placed(map, o) : o;
+    const to = placed(map, o);
     w.set(whole.subarray(o * K, (o + 1) * K), to * K);
     b[to] = at(wholeBias, o);
   }
@@ -64,7 +65,7 @@ async function check({ heads, kvHeads, dHead, rot, variant, rows, cache, bias, n
   rig.put('vecs', vecs);
   const placesOf = Array.from({ length: rows }, (_, r) => ({ position: (5 * r + 2) % CAP, slot: (r + 1) % SLOTS }));
   rig.rows(placesOf);
-  rig.put('rope', ropeTable(CAP, rot || 2, 10000));
+  rig.put('rope', ropeTable(CAP, plainRotary(rot || 2, 10000)));
   rig.blank('q', rows * heads * padded, 77);
   const second = (cache ? SLOTS * kvHeads * CAP : rows * kvHeads) * padded;
   rig.blank('kv', 2 * second, 77);
@@ -76,7 +77,7 @@ async function check({ heads, kvHeads, dHead, rot, variant, rows, cache, bias, n
       weights: matrix.weights,
       bias: bias ? 2 * width : undefined,
       norm: norm && { kind: norm, gain: 0, width: K, eps: 1e-5 },
-      epilogue: { kind: 'qkv', heads, kvHeads, dHead, dHeadPadded: padded, rot, second, cap: CAP, kv: 'kv', cache },
+      epilogue: { kind: 'qkv', heads, kvHeads, dHead, dHeadPadded: padded, rot, rope: 'rope', second, cap: CAP, kv: 'kv', cache },
       y: 'q',
       yStride: heads * padded,
       variants: VARIANTS[variant],
@@ -87,7 +88,7 @@ async function check({ heads, kvHeads, dHead, rot, variant, rows, cache, bias, n
   const part = (r: number, from: number, many: number, turn: boolean): Float64Array => {
     const flat = sums.slice(r * n + from * dHead, r * n + (from + many) * dHead);
     const start = placesOf[r]?.position ?? 0;
-    return turn && rot && cache ? ropeTwin(flat, { heads: many, dHead, dims: rot, base: 10000, start }) : flat;
+    return turn && rot && cache ? ropeTwin(flat, { heads: many, dHead, dims: rot, table: plainRotary(rot, 10000), start }) : flat;
   };
   const rightQ: number[] = [];
   const rightKv = new Float64Array(2 * second).fill(77);

@@ -3,10 +3,10 @@
  * What is only moved must keep its bits: subnormals, infinities, NaNs and −0 among them.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { repack, type Repack } from '../../workers/kernels/repack';
+import { repack, type Repack, type RowMap } from '../../workers/kernels/repack';
 import { pad4 } from '../../workers/model/layout';
 import type { Dtype } from '../../workers/model/matrices';
-import { rowOf, type RowMap } from '../../workers/model/place';
+import { rowOf } from '../../workers/model/place';
 import { at } from '../reference/array';
 import { Rig } from '../support/kernel';
 import { noise, rounded, stored } from '../support/numbers';
@@ -26,7 +26,7 @@ const PAIRS: [from: Dtype, to: Dtype][] = [
   ['f32', 'f16'],
   ['bf16', 'f16'],
 ];
-const PLAIN: RowMap = { kind: 'plain', phase: 0, head: 1, rot: 0 };
+const PLAIN: RowMap = { kind: 'plain', phase: 0, head: 1, rot: 0, limit: 0 };
 interface Layout {
   name: string;
   outs: number;
@@ -43,8 +43,8 @@ const LAYOUTS: Layout[] = [
   { name: 'plain', outs: 7, ins: 13, map: PLAIN, base: 3, n: 12 },
   { name: 'gate', outs: 9, ins: 5, map: { ...PLAIN, kind: 'interleaved', phase: 0 }, base: 0, n: 18 },
   { name: 'up', outs: 9, ins: 5, map: { ...PLAIN, kind: 'interleaved', phase: 1 }, base: 0, n: 18 },
-  { name: 'rotated', outs: 18, ins: 66, map: { kind: 'rotated', phase: 0, head: 6, rot: 6 }, base: 6, n: 30 },
-  { name: 'rotated in part', outs: 21, ins: 3, map: { kind: 'rotated', phase: 0, head: 7, rot: 4 }, base: 0, n: 21 },
+  { name: 'rotated', outs: 18, ins: 66, map: { kind: 'rotated', phase: 0, head: 6, rot: 6, limit: 18 }, base: 6, n: 30 },
+  { name: 'rotated in part', outs: 21, ins: 3, map: { kind: 'rotated', phase: 0, head: 7, rot: 4, limit: 21 }, base: 0, n: 21 },
   { name: 'padded heads', outs: 5, ins: 15, map: PLAIN, base: 0, n: 5, head: 5 },
 ];
 

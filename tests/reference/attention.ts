@@ -1,11 +1,13 @@
 /**
- * Causal attention with grouped keys and values (Vaswani et al. 2017; Ainslie et al. 2023):
- *   scores[h, q, k] = scale · q_h·k_⌊h·n_kv/n_h⌋ for key k ≤ query q, −∞ elsewhere
+ * Causal attention with grouped keys and values (Vaswani et al. 2017; Ainslie et al. 2023), over a window of the last keys
+ * where there is one (Child et al. 2019), and with Gemma 2's cap on the scores before the mask:
+ *   scores[h, q, k] = cap·tanh(scale · q_h·k_⌊h·n_kv/n_h⌋ / cap) for q − window < k ≤ q, −∞ elsewhere
  *   pattern = softmax over keys;  z[q, h] = Σ_k pattern[h, q, k]·v_⌊h·n_kv/n_h⌋[k]
  * In three steps, because scores and pattern are hooks. Queries may start past the first key (a cache lies before them):
  * query row i stands at position keys − queries + i.
  */
 import { at, dot } from './array';
+import { softcap } from './softcap';
 import { logSumExp } from './softmax';
 
 export interface AttentionShape {
@@ -14,18 +16,28 @@ export interface AttentionShape {
   heads: number;
   kvHeads: number;
   dHead: number;
+  /** Keys that a query sees, itself included; 0: all before it. */
+  window?: number;
+  /** 0: none. */
+  cap?: number;
 }
+
+/** Does the query at position q see key k? */
+export const sees = (q: number, k: number, window: number): boolean => k <= q && (window === 0 || k > q - window);
 
 const kvHead = (head: number, { heads, kvHeads }: AttentionShape): number => Math.floor((head * kvHeads) / heads);
 
 /** q: [query, head, d_head], k: [key, kv_head, d_head] → [head, query, key]. */
 export function attentionScores(q: ArrayLike<number>, k: ArrayLike<number>, shape: AttentionShape, scale: number): Float64Array {
-  const { queries, keys, heads, kvHeads, dHead } = shape;
+  const { queries, keys, heads, kvHeads, dHead, window = 0, cap = 0 } = shape;
   const out = new Float64Array(heads * queries * keys).fill(-Infinity);
   for (let h = 0; h < heads; h++)
     for (let i = 0; i < queries; i++)
-      for (let j = 0; j <= keys - queries + i; j++)
-        out[(h * queries + i) * keys + j] = scale * dot(q, (i * heads + h) * dHead, k, (j * kvHeads + kvHead(h, shape)) * dHead, dHead);
+      for (let j = 0; j < keys; j++) {
+        if (!sees(keys - queries + i, j, window)) continue;
+        const score = scale * dot(q, (i * heads + h) * dHead, k, (j * kvHeads + kvHead(h, shape)) * dHead, dHead);
+        out[(h * queries + i) * keys + j] = softcap(score, cap);
+      }
   return out;
 }
 

@@ -2,7 +2,7 @@
 import type { EngineEdit } from '../../workers/contract';
 import { hooksOf } from '../../workers/model/hooks';
 import { layoutOf } from '../../workers/model/layout';
-import type { ModelSpec } from '../../workers/model/spec';
+import { PLAIN_BLOCK, type ModelSpec } from '../../workers/model/spec';
 
 export const SMALL: ModelSpec = {
   family: 'gpt2',
@@ -13,12 +13,16 @@ export const SMALL: ModelSpec = {
   dHead: 5,
   dMlp: 131,
   vocab: 50,
+  vocabOut: 50,
   context: 64,
+  embedScale: 1,
   positions: { kind: 'learned' },
   norm: { kind: 'layer', eps: 1e-5 },
-  attention: { scale: 1, divideByLayer: false },
+  block: PLAIN_BLOCK,
+  attention: { scale: 1, divideByLayer: false, cap: 0, qkNorm: false, windows: [0, 0] },
   mlp: { gated: false, act: 'gelu_new' },
   bias: { qkv: true, out: true, mlpIn: true, mlpOut: true, unembed: false },
+  logitCap: 0,
   tied: true,
 };
 

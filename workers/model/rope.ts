@@ -11,6 +11,8 @@ export interface RopeRequest {
   dHead: number;
   /** The base where the config names none. */
   base?: number;
+  /** How many dimensions of a head are turned, where the config gives their number. */
+  dims?: number;
   /** The share of a head that is turned where the config does not say. */
   partial?: number;
   /** rope_parameters may differ by type of layer (Gemma 3). */
@@ -30,9 +32,12 @@ export function rotary(config: Config, request: RopeRequest): { dims: number; ta
   const rope = parameters(config, request.layerType);
   const base = real(rope, 'rope_theta', request.base ?? 10000);
   const partial = real(rope, 'partial_rotary_factor', request.partial ?? 1);
-  const dims = Math.floor(request.dHead * partial);
-  if (dims % 2 !== 0 || request.dHead % 2 !== 0) refuse(`rotary positions over ${dims} of ${request.dHead} dimensions a head`);
-  const plain = Array.from({ length: dims / 2 }, (_, i) => base ** ((-2 * i) / dims));
+  const asked = request.dims ?? Math.floor(request.dHead * partial);
+  // An odd share is rounded up to pairs, as transformers does; the frequencies go by the share as asked.
+  const dims = 2 * Math.ceil(asked / 2);
+  if (asked < 1 || dims > request.dHead || request.dHead % 2 !== 0)
+    refuse(`rotary positions over ${asked} of ${request.dHead} dimensions a head`);
+  const plain = Array.from({ length: dims / 2 }, (_, i) => base ** ((-2 * i) / asked));
   return { dims, table: scaled(plain, config, rope) };
 }
 

@@ -7,7 +7,8 @@ import { at, dot } from '../../reference/array';
 import { alongVector, blend, covered, type EditContext } from '../../reference/edits';
 import { linear } from '../../reference/linear';
 import { norm } from '../../reference/norm';
-import { rope } from '../../reference/rope';
+import { plainRotary, rope } from '../../reference/rope';
+import { softcap } from '../../reference/softcap';
 import { roundToBF16, roundToF16 } from '../../reference/rounding';
 import { entropy, kl, logSoftmax, logSumExp, rank, topK } from '../../reference/softmax';
 
@@ -30,6 +31,13 @@ test('linear reads W as [out, in]', () => {
   const weight = [1, 2, 3, 4, 5, 6];
   expect([...linear([1, 0, 2, 0, 1, 0], { weight, inputs: 3, outputs: 2, bias: [10, 20] })]).toEqual([17, 36, 12, 25]);
   expect(() => linear([1, 2], { weight, inputs: 3, outputs: 2 })).toThrow(RangeError);
+});
+
+test('softcap: straight through 0, flat far out, none at 0', () => {
+  expect(softcap(1e-5, 30)).toBeCloseTo(1e-5, 15);
+  expect(softcap(-1e6, 30)).toBe(-30);
+  expect(softcap(30, 30)).toBeCloseTo(30 * 0.7615941559557649, 13);
+  expect(softcap(123, 0)).toBe(123);
 });
 
 describe('activation', () => {
@@ -59,12 +67,16 @@ describe('activation', () => {
 
 describe('rope', () => {
   const x = Float64Array.from({ length: 3 * 2 * 6 }, (_, i) => Math.sin(i + 1));
-  const shape = { heads: 2, dHead: 6, dims: 4, base: 100 };
+  const shape = { heads: 2, dHead: 6, dims: 4, table: plainRotary(4, 100) };
   test('turns the pair (i, i + dims/2) by position·base^(−2i/dims) and leaves the rest', () => {
     const out = rope([1, 0, 0, 0, 7, 8], { ...shape, heads: 1, start: 3 });
     [Math.cos(3), 0, Math.sin(3), 0, 7, 8].forEach((value, i) => expect(at(out, i)).toBeCloseTo(value, 15));
     const slow = rope([0, 1, 0, 0, 7, 8], { ...shape, heads: 1, start: 3 });
     [0, Math.cos(0.3), 0, Math.sin(0.3), 7, 8].forEach((value, i) => expect(at(slow, i)).toBeCloseTo(value, 15));
+  });
+  test('a table’s scale lengthens what is turned, and nothing else', () => {
+    const out = rope([1, 0, 0, 0, 7, 8], { ...shape, table: { ...shape.table, scale: 2 }, heads: 1, start: 3 });
+    [2 * Math.cos(3), 0, 2 * Math.sin(3), 0, 7, 8].forEach((value, i) => expect(at(out, i)).toBeCloseTo(value, 14));
   });
   test('products depend on distance alone', () => {
     const score = (start: number) => dot(rope(x, { ...shape, start }), 0, rope(x, { ...shape, start }), 24, 6);
@@ -88,6 +100,35 @@ describe('attention', () => {
       expect(whole.pattern.subarray(row * 5, row * 5 + 5).reduce((sum, p) => sum + p, 0)).toBeCloseTo(1, 14);
       expect(Math.exp(at(whole.scores, row * 5) - at(whole.lse, row))).toBe(at(whole.pattern, row * 5));
     }
+  });
+  test('a window hides all but the last keys; one that reaches the start hides nothing', () => {
+    const { scores, pattern, z } = attention(q, k, v, { ...shape, window: 2 }, 0.5);
+    for (let h = 0; h < 4; h++)
+      for (let i = 0; i < 5; i++)
+        for (let j = 0; j < 5; j++) {
+          const seen = j === i || j === i - 1;
+          const row = (h * 5 + i) * 5;
+          expect(scores[row + j]).toBe(seen ? whole.scores[row + j] : -Infinity);
+          expect(at(pattern, row + j) > 0).toBe(seen);
+        }
+    expect([...z.subarray(0, 24)]).toEqual([...whole.z.subarray(0, 24)]);
+    expect(attention(q, k, v, { ...shape, window: 5 }, 0.5)).toEqual(whole);
+    // A query that sees itself alone takes its own value.
+    expect([...attention(q, k, v, { ...shape, window: 1 }, 0.5).z.subarray(48, 51)]).toEqual([...v.subarray(24, 27)]);
+  });
+  test('a window counts from a query’s place, not from its row', () => {
+    const all = attention(q, k, v, { ...shape, window: 3 }, 0.5);
+    const last = attention(q.subarray(36), k, v, { ...shape, queries: 2, window: 3 }, 0.5);
+    expect([...last.z]).toEqual([...all.z.subarray(36)]);
+  });
+  test('a cap bends scores before the mask: none passes it, −∞ stays −∞', () => {
+    const { scores } = attention(q, k, v, { ...shape, window: 3, cap: 0.25 }, 50);
+    const sharp = attention(q, k, v, { ...shape, window: 3 }, 50).scores;
+    scores.forEach((score, i) => {
+      if (sharp[i] === -Infinity) expect(score).toBe(-Infinity);
+      else expect(score).toBeCloseTo(0.25 * Math.tanh(at(sharp, i) / 0.25), 15);
+      if (score !== -Infinity) expect(Math.abs(score)).toBeLessThanOrEqual(0.25);
+    });
   });
   test('queries after a cache are the last rows of the whole', () => {
     const last = attention(q.subarray(36), k, v, { ...shape, queries: 2 }, 0.5);

@@ -14,8 +14,7 @@ function positions(config: Config, layers: number, dHead: number): ModelSpec['po
   if (kind === 'standard') return { kind: 'learned' };
   if (kind !== 'rotary') refuse(`positions of type “${kind}”`);
   if (flag(config, 'rotary_adjacent_pairs', false)) refuse('rotary positions over adjacent pairs');
-  const dims = count(config, ['rotary_dim'], dHead);
-  const { table } = rotary({ rope_theta: real(config, 'rotary_base', 10000) }, { dHead, partial: dims / dHead });
+  const { dims, table } = rotary({ rope_theta: real(config, 'rotary_base', 10000) }, { dHead, dims: count(config, ['rotary_dim'], dHead) });
   return { kind: 'rotary', dims, tables: [table], tableOf: new Array<number>(layers).fill(0) };
 }
 
