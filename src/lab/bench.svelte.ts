@@ -43,6 +43,7 @@ export class Bench {
     this.dials = new Dials(lab);
     this.stream = new Stream(lab, this.prompt, this.dials, this.toasts);
     this.lens = new LensStore(lab, this.prompt, this.dials, this.stream);
+    this.machine.using = this.#session.using;
     const { prompt, sampling, origin, steps, instrument, master, compare } = this.#session;
     this.prompt.text = prompt;
     this.stream.sampling = { ...sampling };
@@ -59,7 +60,7 @@ export class Bench {
     const kept = new Set(this.shelf.vectors.map(({ id }) => id));
     this.dials.list = this.#session.dials.filter(({ vector }) => kept.has(vector));
     const model = this.shelf.models.find(({ id }) => id === this.#session.model);
-    if (model) await this.machine.use(model, this.#session.weights);
+    if (model) await this.machine.use(model, this.#session.using);
     this.#restored = true;
   }
 
@@ -76,7 +77,7 @@ export class Bench {
         break;
       case 'model':
         this.stream.forget();
-        void this.machine.changed(change.model).then(() => this.prompt.read());
+        void this.machine.changed(change.model, change.using).then(() => this.prompt.read());
         break;
     }
   }
@@ -150,7 +151,8 @@ export class Bench {
     // A model that could not be loaded this time may be loaded the next: its id is kept.
     const model = this.machine.model?.id ?? this.#session.model;
     return {
-      ...(model === undefined ? {} : { model, weights: this.machine.weights }),
+      ...(model === undefined ? {} : { model }),
+      using: this.machine.using,
       prompt: this.prompt.text,
       instrument: this.instrument,
       dials: $state.snapshot(this.dials.list),

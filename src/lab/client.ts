@@ -18,7 +18,9 @@ import { checkedUsing, type Using } from './using';
 /** What the page's stores listen to: something a script may have done as well. */
 export type LabChange =
   | { kind: 'model'; model: ModelInfo | undefined; using?: Using }
-  | { kind: 'shelf' } | { kind: 'vectors' } | { kind: 'device'; event: EngineEvent };
+  | { kind: 'shelf' }
+  | { kind: 'vectors' }
+  | { kind: 'device'; event: EngineEvent };
 
 export interface Wires {
   engine: Comlink.Remote<EngineApi>;

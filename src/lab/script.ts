@@ -5,10 +5,11 @@
 import type { Dial } from './dial';
 import { toEdit } from './dial';
 import type { Sampling } from './session';
+import type { Using } from './using';
 
 export interface OnScreen {
   model: string;
-  weights: 'stored' | 'f32' | 'f16';
+  using: Using;
   prompt: string;
   dials: readonly Dial[];
   master: number;
@@ -35,7 +36,7 @@ export function toScript(screen: OnScreen): string {
   const edits = screen.dials.map((dial) => `  ${literal(toEdit(dial, screen.master))}, // ${dial.name.replace(/\s+/g, ' ')}`);
   const lines = [
     'await lab.ready;',
-    `await lab.use(${JSON.stringify(screen.model)}, { weights: '${screen.weights}' });`,
+    `await lab.use(${JSON.stringify(screen.model)}, ${literal(screen.using)});`,
     `const prompt = ${JSON.stringify(screen.prompt)};`,
     edits.length ? `const edits = [\n${edits.join('\n')}\n];` : 'const edits = [];',
   ];
