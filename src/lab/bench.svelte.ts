@@ -48,6 +48,7 @@ export class Bench {
     this.dials = new Dials(lab);
     this.stream = new Stream(lab, this.prompt, this.dials, this.toasts);
     this.lens = new LensStore(lab, this.prompt, this.dials, this.stream);
+    this.machine.using = this.#session.using;
     const { prompt, chat, sampling, origin, steps, instrument, master, compare } = this.#session;
     this.prompt.text = prompt;
     for (const { role, content } of chat.turns) this.prompt.chat.add(role, content);
@@ -66,7 +67,7 @@ export class Bench {
     const kept = new Set(this.shelf.vectors.map(({ id }) => id));
     this.dials.list = this.#session.dials.filter(({ vector }) => kept.has(vector));
     const model = this.shelf.models.find(({ id }) => id === this.#session.model);
-    if (model) await this.machine.use(model, this.#session.weights);
+    if (model) await this.machine.use(model, this.#session.using);
     this.#restored = true;
   }
 
@@ -83,7 +84,7 @@ export class Bench {
         break;
       case 'model':
         this.stream.forget();
-        void this.machine.changed(change.model).then(() => this.prompt.read());
+        void this.machine.changed(change.model, change.using).then(() => this.prompt.read());
         break;
     }
   }
@@ -175,7 +176,8 @@ export class Bench {
     // A model that could not be loaded this time may be loaded the next: its id is kept.
     const model = this.machine.model?.id ?? this.#session.model;
     return {
-      ...(model === undefined ? {} : { model, weights: this.machine.weights }),
+      ...(model === undefined ? {} : { model }),
+      using: this.machine.using,
       prompt: this.prompt.text,
       chat: { on: this.prompt.chat.on, turns: $state.snapshot(this.prompt.chat.messages) },
       instrument: this.instrument,

@@ -5,6 +5,7 @@ import type { LabError } from '../../workers/errors';
 import { siteOf, SITES } from './dial';
 import { labError } from './jobs';
 import type { Toasts } from './toasts.svelte';
+import type { Using } from './using';
 
 export interface Loading {
   name: string;
@@ -18,7 +19,8 @@ export class Machine {
   phase = $state<'starting' | 'ready' | 'none'>('starting');
   failure = $state.raw<LabError | undefined>();
   model = $state.raw<ModelInfo | undefined>();
-  weights = $state<'stored' | 'f32' | 'f16'>('stored');
+  /** How the model in use runs, and how the next will. */
+  using = $state.raw<Using>({ weights: 'stored' });
   hooks = $state.raw<{ name: Hook; shape: string[] }[]>([]);
   device = $state.raw<DeviceInfo | undefined>();
   special = $state.raw<ReadonlySet<number>>(new Set());
@@ -39,24 +41,23 @@ export class Machine {
     return SITES.filter((site) => found.has(site));
   });
 
-  async use(model: ModelInfo, weights: 'stored' | 'f32' | 'f16' = 'stored'): Promise<void> {
+  /** Another model keeps what is done to weights; the type they run in is each model's own. */
+  async use(model: ModelInfo, using: Using = { ...this.using, weights: 'stored' }): Promise<void> {
+    const before = this.using;
     this.#abort?.abort();
     const abort = new AbortController();
     this.#abort = abort;
     this.loading = { name: model.name, stage: 'Loading', done: 0, of: model.bytes };
     try {
-      this.weights = weights;
-      await this.lab.use(
-        model.id,
-        { weights },
-        {
-          signal: abort.signal,
-          progress: (done, of, detail) => {
-            if (this.#abort === abort) this.loading = { name: model.name, stage: 'Loading', done, of, ...detail };
-          },
+      this.using = using;
+      await this.lab.use(model.id, using, {
+        signal: abort.signal,
+        progress: (done, of, detail) => {
+          if (this.#abort === abort) this.loading = { name: model.name, stage: 'Loading', done, of, ...detail };
         },
-      );
+      });
     } catch (thrown) {
+      if (this.#abort === abort) this.using = before;
       this.toasts.error(thrown);
     } finally {
       if (this.#abort === abort) this.loading = undefined;
@@ -67,9 +68,10 @@ export class Machine {
     this.#abort?.abort();
   }
 
-  /** The client says that another model, or none, is in use now. */
-  async changed(model: ModelInfo | undefined): Promise<void> {
+  /** The client says that another model, or none, is in use now; a script may have chosen how. */
+  async changed(model: ModelInfo | undefined, using: Using = this.using): Promise<void> {
     this.model = model;
+    this.using = using;
     this.chat = undefined;
     if (!model) {
       this.hooks = [];

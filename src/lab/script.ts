@@ -6,10 +6,11 @@ import type { ChatMessage } from '../../workers/api';
 import type { Dial } from './dial';
 import { toEdit } from './dial';
 import type { Sampling } from './session';
+import type { Using } from './using';
 
 export interface OnScreen {
   model: string;
-  weights: 'stored' | 'f32' | 'f16';
+  using: Using;
   /** Text, or the turns of a conversation. */
   prompt: string | readonly ChatMessage[];
   dials: readonly Dial[];
@@ -37,7 +38,7 @@ export function toScript(screen: OnScreen): string {
   const edits = screen.dials.map((dial) => `  ${literal(toEdit(dial, screen.master))}, // ${dial.name.replace(/\s+/g, ' ')}`);
   const lines = [
     'await lab.ready;',
-    `await lab.use(${JSON.stringify(screen.model)}, { weights: '${screen.weights}' });`,
+    `await lab.use(${JSON.stringify(screen.model)}, ${literal(screen.using)});`,
     ...(typeof screen.prompt === 'string'
       ? [`const prompt = ${literal(screen.prompt)};`]
       : [

@@ -4,6 +4,7 @@
  */
 import type { ChatMessage, Choice } from '../../workers/api';
 import type { Dial } from './dial';
+import { readUsing, type Using } from './using';
 
 export interface ShownStep {
   position: number;
@@ -27,7 +28,7 @@ export interface Sampling {
 
 export interface Session {
   model?: string;
-  weights?: 'stored' | 'f32' | 'f16';
+  using: Using;
   prompt: string;
   chat: { on: boolean; turns: ChatMessage[] };
   instrument: string;
@@ -126,7 +127,8 @@ export function readSession(json: string | null): Session {
   const sampling = isRecord(saved['sampling']) ? saved['sampling'] : {};
   return {
     ...(typeof saved['model'] === 'string' ? { model: saved['model'] } : {}),
-    ...(saved['weights'] === undefined ? {} : { weights: oneOf(saved['weights'], ['stored', 'f32', 'f16'] as const, 'stored') }),
+    // 0.1.0 kept the weights' type by itself.
+    using: readUsing(isRecord(saved['using']) ? saved['using'] : { weights: saved['weights'] }),
     prompt: text(saved['prompt'], FIRST_PROMPT),
     chat: readChat(saved['chat']),
     instrument: oneOf(saved['instrument'], ['generate', 'lens'], 'generate'),

@@ -19,7 +19,7 @@ const dial: Dial = {
 };
 const screen: OnScreen = {
   model: 'model-1',
-  weights: 'stored',
+  using: { weights: 'stored' },
   prompt: 'A "quoted" prompt\nwith a break',
   dials: [dial],
   master: 2,

@@ -10,7 +10,7 @@ const choice = {
 };
 const session: Session = {
   model: 'model-1',
-  weights: 'f16',
+  using: { weights: 'f32', fold: true, center: false },
   prompt: 'Once “upon”\na time',
   chat: {
     on: true,
@@ -93,6 +93,18 @@ describe('the session', () => {
     });
     expect(read.steps).toEqual([]);
     expect(read.origin).toEqual([1]);
+  });
+
+  it('says how the model ran, also where an older version kept the weights’ type alone', () => {
+    const using = (saved: unknown) => readSession(JSON.stringify(saved)).using;
+    expect(using({})).toEqual({ weights: 'stored' });
+    expect(using({ weights: 'f16' })).toEqual({ weights: 'f16' });
+    expect(using({ using: { weights: 'f32', fold: true, foldValueBiases: false, center: 'yes', other: true } })).toEqual({
+      weights: 'f32',
+      fold: true,
+      foldValueBiases: false,
+    });
+    expect(using({ using: { weights: 'f16', fold: true } })).toEqual({ weights: 'f16' });
   });
 
   it('never fails, whatever was stored', () => {
