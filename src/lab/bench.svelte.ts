@@ -4,13 +4,13 @@
  */
 import { getContext, setContext, untrack } from 'svelte';
 import type { Lab } from '../../workers/api';
-import { saidIn } from './chat.svelte';
 import type { LabChange } from './client';
 import { Dials } from './dials.svelte';
 import { LensStore } from './lens.svelte';
 import { Machine } from './machine.svelte';
 import type { Quiet } from './quiet';
 import { PromptStore } from './prompt.svelte';
+import { saidIn } from './said';
 import { loadSession, saveSession, type Session } from './session';
 import { Shelf } from './shelf.svelte';
 import { Stream } from './stream.svelte';

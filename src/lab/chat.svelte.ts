@@ -2,7 +2,7 @@
  * The conversation on the bench, turn by turn. Whether the model in use can read one is not known here: the turns stay as they
  * are while a model without a chat template is on the bench.
  */
-import type { ChatMessage, Lab } from '../../workers/api';
+import type { ChatMessage } from '../../workers/api';
 
 export interface Turn extends ChatMessage {
   /** Tells turns apart while they are edited; means nothing beyond that. */
@@ -48,21 +48,4 @@ export class ChatStore {
     else this.add('assistant', said);
     return this.add('user');
   }
-}
-
-/**
- * The words among generated ids: up to the first special token, which ends the turn, and with their spaces as they came, so that the
- * turn reads again as it was written. Decoded together with what came before, because a character may span the seam.
- */
-export async function saidIn(
-  lab: Lab,
-  prompt: readonly number[],
-  generated: readonly number[],
-  special: ReadonlySet<number>,
-): Promise<string> {
-  const end = generated.findIndex((id) => special.has(id));
-  const words = end < 0 ? generated : generated.slice(0, end);
-  if (words.length === 0) return '';
-  const [before, whole] = await Promise.all([lab.decode(prompt), lab.decode([...prompt, ...words])]);
-  return whole.startsWith(before) ? whole.slice(before.length) : lab.decode(words);
 }
