@@ -56,11 +56,7 @@ export interface Lab {
   // ---- what is on the shelf
   open(files: readonly (File | { path: string; file: File })[], job?: Job): Promise<Opened>; // sorts out what was dropped; rejects with every reason at once
   models(): Promise<ModelInfo[]>;
-  use(
-    model: string,
-    options?: { weights?: 'stored' | 'f32' | 'f16' | 'q8' | 'q4'; fold?: boolean; center?: boolean },
-    job?: Job,
-  ): Promise<ModelInfo>; // stored, unfolded, uncentred by default
+  use(model: string, options?: { weights?: 'stored' | 'f32' | 'f16' | 'q8' | 'q4' } & ProcessingOptions, job?: Job): Promise<ModelInfo>; // stored, unfolded, uncentred by default
   dictionaries(): Promise<DictionaryInfo[]>;
   vectors(): Promise<VectorInfo[]>;
   remove(id: string): Promise<void>;
@@ -104,6 +100,19 @@ export interface Lab {
   vector(id: string): Promise<{ info: VectorInfo; data: Float32Array }>;
   vectorFromToken(token: string | number, options: { at: Hook; name?: string }): Promise<VectorInfo>; // the token's column of W_U, as stored
   vectorFromNumbers(name: string, at: Hook, data: Vec): Promise<VectorInfo>;
+}
+
+/** fold = foldLn + foldValueBiases; center = centerWritingWeights + centerUnembed. What does not apply to a model is left out, and the badge says what was done. */
+export interface ProcessingOptions extends Partial<Processing> {
+  fold?: boolean;
+  center?: boolean;
+}
+/** Extension: TransformerLens's own switches (fold_ln, fold_value_biases, center_writing_weights, center_unembed), each overruling the two above. */
+export interface Processing {
+  foldLn: boolean;
+  foldValueBiases: boolean;
+  centerWritingWeights: boolean;
+  centerUnembed: boolean;
 }
 
 export interface ChatMessage {
@@ -283,6 +292,7 @@ export interface ModelInfo {
   weights: string;
   bytes: number;
   badge: string;
+  processing?: Processing; // extension: what was done to the weights of the model in use
   stored?: 'opfs' | 'memory'; // extension: 'memory' where the browser has no OPFS; such a model goes with the tab
 }
 export interface DictionaryInfo {

@@ -2,7 +2,20 @@
  * What the rooms hand to each other: the record of a kept model, and the two workers' interfaces as the page's client
  * sees them. Types only, so that every room may import it.
  */
-import type { ChatMessage, ChatOptions, DeviceInfo, Hook, ModelInfo, Opened, Planned, RunResult, Tensor, VectorInfo, Where } from './api';
+import type {
+  ChatMessage,
+  ChatOptions,
+  DeviceInfo,
+  Hook,
+  ModelInfo,
+  Opened,
+  Planned,
+  ProcessingOptions,
+  RunResult,
+  Tensor,
+  VectorInfo,
+  Where,
+} from './api';
 
 export type StoredDtype = 'F32' | 'F16' | 'BF16';
 
@@ -161,7 +174,8 @@ export interface EngineStep {
 }
 export type Ending = 'length' | 'stop' | 'eos' | 'context' | 'cancelled';
 
-export interface UseOptions {
+/** With any processing in force the matrices are f32; f16 beside it is refused. */
+export interface UseOptions extends ProcessingOptions {
   weights: 'stored' | 'f32' | 'f16';
 }
 
@@ -187,7 +201,7 @@ export interface EngineApi {
   explainGenerate(request: EngineGenerate): Promise<Planned[]>;
   lens(request: EngineLens, job: string, progress?: (done: number, of: number) => void): Promise<EngineLensResult>;
   loss(request: { ids: number[]; edits: EngineEdit[] }): Promise<Float32Array>;
-  /** The column of W_U (as given, before any folding) that reads a token out: [d_model]. */
+  /** The column of W_U (as stored, before any folding or rounding) that reads a token out: [d_model]. */
   unembedding(token: number): Promise<Float32Array>;
   open(request: EngineGenerate): Promise<string>;
   next(generation: string): Promise<EngineStep | { ended: Ending }>;

@@ -28,6 +28,7 @@ import { printed, resultOf, sequenceOf } from './engine-requests';
 import { logitLens } from './model/lens';
 import { loss } from './model/loss';
 import { planBatch, runBatch } from './model/run';
+import { askedFor, anyOf, checkPrecision, processingWords, RAW_WORDS } from './model/processing';
 import { checkIds, freeModel, loadModel, type Runtime } from './model/runtime';
 import { streamsOf } from './model/streams';
 import { unembeddingColumn } from './model/unembedding';
@@ -48,6 +49,9 @@ interface InUse {
   options: UseOptions;
   special: readonly number[];
 }
+
+const noModel = (): LabError =>
+  new LabError('no-model', 'No model is in use.', 'Drop a model folder onto the page, or choose one from the shelf.');
 
 /** Rows of a batch computed together at most; a longer list of requests is done in turns. */
 const BATCH_ROWS = 2048;
@@ -99,9 +103,12 @@ export class Engine implements EngineApi {
     return this.gpu;
   }
   private need(): Runtime {
-    if (!this.model)
-      throw new LabError('no-model', 'No model is in use.', 'Drop a model folder onto the page, or choose one from the shelf.');
+    if (!this.model) throw noModel();
     return this.model;
+  }
+  private needInUse(): InUse {
+    if (!this.inUse) throw noModel();
+    return this.inUse;
   }
 
   async device(): Promise<DeviceInfo> {
@@ -132,6 +139,7 @@ export class Engine implements EngineApi {
     return this.job(job, (signal) =>
       this.queue.run(async () => {
         throwIfAborted(signal);
+        checkPrecision(options.weights, askedFor(options));
         if (this.gpu?.lostError) await this.recover();
         this.drop();
         await this.load({ record, options, special }, signal, progress);
@@ -141,14 +149,14 @@ export class Engine implements EngineApi {
   }
 
   private info(): ModelInfo {
-    const { record, options } = this.inUse ?? {};
-    if (!record || !options) throw new LabError('no-model', 'No model is in use.', 'Choose one from the shelf.');
-    const weights = options.weights === 'stored' ? record.info.weights : options.weights;
-    const badge =
-      options.weights === 'stored'
-        ? record.info.badge
-        : record.info.badge.replace(record.info.weights, `${record.info.weights} run as ${weights}`);
-    return { ...record.info, weights, badge };
+    const { record, options } = this.needInUse();
+    const { processing, spec } = this.need();
+    const stored = record.info.weights;
+    const weights = anyOf(processing) ? 'f32' : options.weights === 'stored' ? stored : options.weights;
+    const badge = record.info.badge
+      .replace(stored, weights === stored ? stored : `${stored} run as ${weights}`)
+      .replace(RAW_WORDS, processingWords(spec, processing));
+    return { ...record.info, weights, badge, processing };
   }
 
   private async load(inUse: InUse, signal?: AbortSignal, progress?: OnProgress): Promise<void> {
@@ -247,7 +255,15 @@ export class Engine implements EngineApi {
   }
 
   unembedding(token: number): Promise<Float32Array> {
-    return this.steady(() => unembeddingColumn(this.need(), token));
+    return this.steady(async () => {
+      const { record } = this.needInUse();
+      const reader = await this.parts.openTensors(record);
+      try {
+        return await unembeddingColumn(record, reader, token);
+      } finally {
+        reader.close();
+      }
+    });
   }
 
   open(request: EngineGenerate): Promise<string> {

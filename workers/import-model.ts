@@ -16,6 +16,7 @@ import { ModelTokenizer } from './formats/tokenizer';
 import type { Draft } from './library/library';
 import { familyOf } from './model/families';
 import type { Family, TensorRule } from './model/family';
+import { RAW_WORDS } from './model/processing';
 import type { ModelSpec } from './model/spec';
 
 const OTHER = 'config.json and the weights are of different models, or one was edited. Drop a checkpoint as it was published.';
@@ -191,6 +192,6 @@ function describe(name: string, folder: ModelFolder, family: Family, spec: Model
     context: spec.context,
     weights,
     bytes: folder.weights.reduce((sum, each) => sum + each.file.size, 0),
-    badge: [family.title, weights, 'raw weights, not folded, not centred', ...(untied ? ['head from the file, not tied'] : [])].join(' · '),
+    badge: [family.title, weights, RAW_WORDS, ...(untied ? ['head from the file, not tied'] : [])].join(' · '),
   };
 }

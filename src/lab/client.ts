@@ -13,10 +13,14 @@ import { LiveGeneration, type Opening } from './generation';
 import { asJob, notYet, told } from './jobs';
 import { checkedIds, Text } from './text';
 import { makeVectors } from './make-vectors';
+import { checkedUsing, type Using } from './using';
 
 /** What the page's stores listen to: something a script may have done as well. */
 export type LabChange =
-  { kind: 'model'; model: ModelInfo | undefined } | { kind: 'shelf' } | { kind: 'vectors' } | { kind: 'device'; event: EngineEvent };
+  | { kind: 'model'; model: ModelInfo | undefined; using?: Using }
+  | { kind: 'shelf' }
+  | { kind: 'vectors' }
+  | { kind: 'device'; event: EngineEvent };
 
 export interface Wires {
   engine: Comlink.Remote<EngineApi>;
@@ -140,21 +144,16 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
         job,
         (key) => engine.cancel(key),
         async (key) => {
-          const { weights = 'stored', fold, center } = options;
-          if (!['stored', 'f32', 'f16', 'q8', 'q4'].includes(weights))
-            throw new LabError('option-unsupported', `Weights cannot run as “${String(weights)}”.`, "Use 'stored', 'f32' or 'f16'.");
-          if (weights === 'q8' || weights === 'q4') throw notYet(`Weights as ${weights}`, 'quantised kernels, in a later release');
-          if (fold) throw notYet('Folding the norms', 'dictionaries that expect it, in 0.2');
-          if (center) throw notYet('Centring the weights', 'dictionaries that expect it, in 0.2');
+          const using = checkedUsing(options);
           const [record, vocabulary] = await Promise.all([files.record(id), files.vocabulary(id)]);
           throwIfAborted(job?.signal);
           await endStreams();
-          inUse = await engine.use(record, { weights }, vocabulary.special, key, detailed(job)).catch((thrown: unknown) => {
+          inUse = await engine.use(record, using, vocabulary.special, key, detailed(job)).catch((thrown: unknown) => {
             inUse = undefined;
             changed({ kind: 'model', model: undefined });
             throw thrown;
           });
-          changed({ kind: 'model', model: inUse });
+          changed({ kind: 'model', model: inUse, using });
           return inUse;
         },
       ),

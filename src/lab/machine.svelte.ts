@@ -5,6 +5,7 @@ import type { LabError } from '../../workers/errors';
 import { siteOf, SITES } from './dial';
 import { labError } from './jobs';
 import type { Toasts } from './toasts.svelte';
+import type { Using } from './using';
 
 export interface Loading {
   name: string;
@@ -18,10 +19,13 @@ export class Machine {
   phase = $state<'starting' | 'ready' | 'none'>('starting');
   failure = $state.raw<LabError | undefined>();
   model = $state.raw<ModelInfo | undefined>();
-  weights = $state<'stored' | 'f32' | 'f16'>('stored');
+  /** How the model in use runs, and how the next will. */
+  using = $state.raw<Using>({ weights: 'stored' });
   hooks = $state.raw<{ name: Hook; shape: string[] }[]>([]);
   device = $state.raw<DeviceInfo | undefined>();
   special = $state.raw<ReadonlySet<number>>(new Set());
+  /** Does the model in use have a chat template? Undefined until it has said. */
+  chat = $state<boolean | undefined>();
   loading = $state.raw<Loading | undefined>();
   lost = $state(false);
   #abort: AbortController | undefined;
@@ -37,24 +41,23 @@ export class Machine {
     return SITES.filter((site) => found.has(site));
   });
 
-  async use(model: ModelInfo, weights: 'stored' | 'f32' | 'f16' = 'stored'): Promise<void> {
+  /** Another model keeps what is done to weights; the type they run in is each model's own. */
+  async use(model: ModelInfo, using: Using = { ...this.using, weights: 'stored' }): Promise<void> {
+    const before = this.using;
     this.#abort?.abort();
     const abort = new AbortController();
     this.#abort = abort;
     this.loading = { name: model.name, stage: 'Loading', done: 0, of: model.bytes };
     try {
-      this.weights = weights;
-      await this.lab.use(
-        model.id,
-        { weights },
-        {
-          signal: abort.signal,
-          progress: (done, of, detail) => {
-            if (this.#abort === abort) this.loading = { name: model.name, stage: 'Loading', done, of, ...detail };
-          },
+      this.using = using;
+      await this.lab.use(model.id, using, {
+        signal: abort.signal,
+        progress: (done, of, detail) => {
+          if (this.#abort === abort) this.loading = { name: model.name, stage: 'Loading', done, of, ...detail };
         },
-      );
+      });
     } catch (thrown) {
+      if (this.#abort === abort) this.using = before;
       this.toasts.error(thrown);
     } finally {
       if (this.#abort === abort) this.loading = undefined;
@@ -65,9 +68,11 @@ export class Machine {
     this.#abort?.abort();
   }
 
-  /** The client says that another model, or none, is in use now. */
-  async changed(model: ModelInfo | undefined): Promise<void> {
+  /** The client says that another model, or none, is in use now; a script may have chosen how. */
+  async changed(model: ModelInfo | undefined, using: Using = this.using): Promise<void> {
     this.model = model;
+    this.using = using;
+    this.chat = undefined;
     if (!model) {
       this.hooks = [];
       return this.refresh();
@@ -77,7 +82,9 @@ export class Machine {
       if (this.model !== model) return;
       this.hooks = hooks;
       this.special = new Set(special.ids);
+      this.chat = special.chat;
     } catch (thrown) {
+      if (this.model === model) this.chat = false;
       this.toasts.error(thrown);
     }
     await this.refresh();

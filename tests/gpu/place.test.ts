@@ -98,7 +98,7 @@ describe.each(MODELS)('%s', (_, config, missing) => {
     });
     const pool = new Pool(rig.gpu);
     const table = await loadWeights({
-      ...{ gpu: rig.gpu, pool, family, spec, layout, weights: 'stored' },
+      ...{ gpu: rig.gpu, pool, family, spec, stored: spec, layout, weights: 'stored' },
       record: { tensors } as unknown as ModelRecord,
       reader: { read: (_file, from, into) => into.set(bytes.subarray(from, from + into.length)) },
     });

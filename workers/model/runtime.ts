@@ -2,6 +2,7 @@
  * A model on the GPU: its spec, weights, hooks, and the scratch that runs share. Everything that computes is given one.
  */
 import { LabError } from '../errors';
+import type { Processing } from '../api';
 import type { ModelRecord, OnProgress, UseOptions } from '../contract';
 import { Pool } from '../gpu/commands';
 import type { Gpu } from '../gpu/device';
@@ -10,6 +11,8 @@ import { familyOf } from './families';
 import { hooksOf } from './hooks';
 import { layoutOf } from './layout';
 import { ropeBuffer, type Planner } from './plan';
+import { anyOf, applicable, askedFor, processedSpec, processingSteps } from './processing';
+import { processWeights } from './process-weights';
 import type { ModelSpec, Rotary } from './spec';
 import { loadWeights, type TensorReader } from './weights';
 
@@ -20,7 +23,10 @@ export interface Runtime {
   gpu: Gpu;
   id: string;
   planner: Planner;
+  /** As it runs: processed where that was asked for. */
   spec: ModelSpec;
+  /** What was done to the weights. */
+  processing: Processing;
   /** Weights and tables. */
   weights: Pool;
   /** Scratch for runs (not for generation, which keeps its own). */
@@ -45,22 +51,23 @@ export interface LoadOptions {
 export async function loadModel(options: LoadOptions): Promise<Runtime> {
   const { gpu, record } = options;
   const family = familyOf(record.config);
-  const spec = family.spec(record.config);
+  const stored = family.spec(record.config);
+  const processing = applicable(stored, askedFor(options.use));
+  const spec = processedSpec(stored, processing);
   const layout = layoutOf(spec);
   const weights = new Pool(gpu);
+  const call = {
+    gpu,
+    pool: weights,
+    spec,
+    layout,
+    progress: options.progress,
+    ...(options.signal ? { signal: options.signal } : {}),
+  };
   try {
-    const table = await loadWeights({
-      gpu,
-      pool: weights,
-      family,
-      spec,
-      layout,
-      record,
-      reader: options.reader,
-      weights: options.use.weights,
-      progress: options.progress,
-      ...(options.signal ? { signal: options.signal } : {}),
-    });
+    const asked = anyOf(processing) ? 'f32' : options.use.weights;
+    const table = await loadWeights({ ...call, family, stored, record, reader: options.reader, weights: asked });
+    if (anyOf(processing)) await processWeights({ ...call, table, steps: processingSteps(stored, processing) });
     const context = Math.min(spec.context, MOST_POSITIONS);
     if (spec.positions.kind === 'rotary')
       spec.positions.tables.forEach((table, i) => {
@@ -69,7 +76,8 @@ export async function loadModel(options: LoadOptions): Promise<Runtime> {
       });
     await gpu.check();
     const planner: Planner = { spec, layout, weights: table, hooks: hooksOf(spec, layout), variants: options.variants };
-    return { gpu, id: record.id, planner, spec, weights, scratch: new Pool(gpu, weights), context, special: options.special };
+    const scratch = new Pool(gpu, weights);
+    return { gpu, id: record.id, planner, spec, processing, weights, scratch, context, special: options.special };
   } catch (thrown) {
     weights.free();
     throw thrown;

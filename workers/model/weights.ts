@@ -32,6 +32,9 @@ export interface LoadCall {
   gpu: Gpu;
   pool: Pool;
   family: Family;
+  /** The model as stored, which says what the files hold, */
+  stored: ModelSpec;
+  /** and as it will run: room is made for biases and a head that processing brings about (left 0). */
   spec: ModelSpec;
   layout: Layout;
   record: ModelRecord;
@@ -42,9 +45,9 @@ export interface LoadCall {
 }
 
 export async function loadWeights(call: LoadCall): Promise<WeightTable> {
-  const { gpu, pool, family, spec, record } = call;
+  const { gpu, pool, family, stored, spec, record } = call;
   const byName = new Map(record.tensors.map((each) => [each.name, each]));
-  const jobs = family.tensors(spec).flatMap((rule): Job[] => {
+  const jobs = family.tensors(stored).flatMap((rule): Job[] => {
     const tensor = byName.get(rule.name);
     if (!tensor && rule.optional) return [];
     if (!tensor)
@@ -191,10 +194,16 @@ function shapeOf({ shape, transposed, stacked }: TensorRule): { slices: number; 
   return { slices, outs, ins: size / slices / outs };
 }
 
-async function readFloats(call: LoadCall, tensor: StoredTensor, from: number, count: number): Promise<Float32Array<ArrayBuffer>> {
+/** Numbers of a stored tensor, as f32. */
+export async function readFloats(
+  reader: TensorReader,
+  tensor: StoredTensor,
+  from: number,
+  count: number,
+): Promise<Float32Array<ArrayBuffer>> {
   const size = BYTES[tensor.dtype];
   const bytes = new Uint8Array(count * size);
-  await call.reader.read(tensor.file, tensor.offset + from * size, bytes);
+  await reader.read(tensor.file, tensor.offset + from * size, bytes);
   if (tensor.dtype === 'F32') return new Float32Array(bytes.buffer);
   const halves = new Uint16Array(bytes.buffer);
   return Float32Array.from(halves, tensor.dtype === 'BF16' ? fromBf16 : fromF16);
@@ -225,7 +234,7 @@ async function loadVector(
   const at = table.vectors.get(job.to.name);
   if (at === undefined) return;
   const values = await readFloats(
-    call,
+    call.reader,
     job.tensor,
     0,
     job.tensor.shape.reduce((a, b) => a * b, 1),
@@ -243,7 +252,7 @@ async function loadPositions(call: LoadCall, job: Job, step: (bytes: number) => 
   const most = Math.max(1, Math.floor(PIECE / (4 * layout.dModel)));
   for (let from = 0; from < rows; from += most) {
     const many = Math.min(most, rows - from);
-    const values = await readFloats(call, job.tensor, from * d, many * d);
+    const values = await readFloats(call.reader, job.tensor, from * d, many * d);
     const padded = new Float32Array(many * width);
     for (let r = 0; r < many; r++) padded.set(values.subarray(r * d, (r + 1) * d), r * width);
     gpu.write(buffer, from * width * 4, padded);

@@ -10,8 +10,15 @@ const choice = {
 };
 const session: Session = {
   model: 'model-1',
-  weights: 'f16',
+  using: { weights: 'f32', fold: true, center: false },
   prompt: 'Once “upon”\na time',
+  chat: {
+    on: true,
+    turns: [
+      { role: 'system', content: '' },
+      { role: 'narrator', content: ' “Who”\n?' },
+    ],
+  },
   instrument: 'lens',
   dials: [
     {
@@ -53,13 +60,21 @@ describe('the session', () => {
   });
 
   it('starts where there is none', () => {
-    expect(readSession(null)).toMatchObject({ prompt: FIRST_PROMPT, instrument: 'generate', dials: [], compare: true, steps: [] });
+    expect(readSession(null)).toMatchObject({
+      prompt: FIRST_PROMPT,
+      chat: { on: false, turns: [] },
+      instrument: 'generate',
+      dials: [],
+      compare: true,
+      steps: [],
+    });
     expect(readSession(null).model).toBeUndefined();
   });
 
   it('takes what it can of a broken one', () => {
     const broken = JSON.stringify({
       prompt: 7,
+      chat: { on: 'yes', turns: [{ role: 3, content: 'a' }, 'x', { role: 'system' }] },
       dials: [{ id: 'x' }, null, { id: 'y', vector: 'v', at: 'hook_embed', kind: 'melt' }],
       sampling: { topP: 9, tokens: -4 },
       steps: [{ position: 'x' }, 4],
@@ -69,8 +84,27 @@ describe('the session', () => {
     expect(read.prompt).toBe(FIRST_PROMPT);
     expect(read.dials).toMatchObject([{ id: 'y', kind: 'add', strength: 1, enabled: true, scope: 'all' }]);
     expect(read.sampling).toMatchObject({ topP: 1, tokens: 1 });
+    expect(read.chat).toEqual({
+      on: false,
+      turns: [
+        { role: 'user', content: 'a' },
+        { role: 'system', content: '' },
+      ],
+    });
     expect(read.steps).toEqual([]);
     expect(read.origin).toEqual([1]);
+  });
+
+  it('says how the model ran, also where an older version kept the weights’ type alone', () => {
+    const using = (saved: unknown) => readSession(JSON.stringify(saved)).using;
+    expect(using({})).toEqual({ weights: 'stored' });
+    expect(using({ weights: 'f16' })).toEqual({ weights: 'f16' });
+    expect(using({ using: { weights: 'f32', fold: true, foldValueBiases: false, center: 'yes', other: true } })).toEqual({
+      weights: 'f32',
+      fold: true,
+      foldValueBiases: false,
+    });
+    expect(using({ using: { weights: 'f16', fold: true } })).toEqual({ weights: 'f16' });
   });
 
   it('never fails, whatever was stored', () => {
