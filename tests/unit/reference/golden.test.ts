@@ -3,6 +3,7 @@
  * The references are float32 roundings of float64 values (at most 6e-8 off), hence the bound of 2e-7 a row.
  */
 import { describe, expect, test } from 'vitest';
+import { windowOf } from '../../../workers/model/spec';
 import { describeComparison, compareRows } from '../../golden/compare';
 import { engineRun, promptIds } from '../../golden/cases';
 import { FIXTURES, golden, goldenHooks } from '../../golden/fixture';
@@ -56,6 +57,7 @@ describe.each(FIXTURES)('%s', async (name) => {
       ids: run.ids,
       promptLength: run.promptLength,
       special,
+      window: (layer) => windowOf(spec, layer),
       unedited: (ids, hookName) => {
         const found = unedited(ids).get(hookName);
         if (!found) throw new Error(`no hook ${hookName}`);
