@@ -15,8 +15,13 @@ export async function tensorsOf(fixture: Fixture): Promise<ReadonlyMap<string, T
   return tensors;
 }
 
+export const specOf = ({ config }: Fixture): ModelSpec => familyOf(config).spec(config);
+
+/** A layer that has others before it, where there are any. */
+export const deepLayer = (fixture: Fixture): number => Math.min(1, specOf(fixture).layers - 1);
+
 export async function twinOf(fixture: Fixture): Promise<{ spec: ModelSpec; weights: Weights }> {
   const family = familyOf(fixture.config);
-  const spec = family.spec(fixture.config);
+  const spec = specOf(fixture);
   return { spec, weights: canonicalWeights(spec, family, await tensorsOf(fixture)) };
 }
