@@ -24,7 +24,7 @@ class Family:
     # Parts whose weight is [in, out].
     conv: bool = False
     # Names of buffers that old files hold and nobody reads.
-    ignored: tuple[str, ...] = field(default=())
+    ignored: tuple[str, ...] = ()
     # The file's names where they are not the module's.
     renamed: dict[str, str] = field(default_factory=dict)
 
