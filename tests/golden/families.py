@@ -19,7 +19,8 @@ class Family:
     parts: dict[str, str]
     pos: str | None = None
     mlp: str = "mlp"
-    # How the rows of one projection make q, k and v: "thirds", a third each; "heads", each head's q, k, v; "runs", all heads' q, then k, then v.
+    # How the rows of one projection make q, k and v: "thirds", a third each; "heads", each head's q, k, v; "runs", all heads' q,
+    # then the key-value heads' k, then their v.
     fused: str | None = None
     # Parts whose weight is [in, out].
     conv: bool = False
