@@ -61,7 +61,7 @@ test('chosen on the page, on the badge, kept, and nothing predicted otherwise', 
   await page.reload();
   await page.evaluate(() => window.lab.ready);
   await expect(banner.getByText(all)).toBeVisible();
-  await expect(level.getByRole('radio', { name: 'Folded, centred' })).toBeChecked();
+  await expect(level.getByRole('radio', { name: 'Centred' })).toBeChecked();
   expect((await look(page)).logProbs).toEqual(centred.logProbs);
 
   // A script says the same with its own words, and the page follows.

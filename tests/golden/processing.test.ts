@@ -143,10 +143,24 @@ describe.each(FIXTURES)('%s', (name) => {
 
 const IDS = [1, 17, 42, 8, 60, 3, 3, 29, 11];
 
-async function engineFor(model: ReturnType<typeof randomModel>): Promise<Engine> {
-  const engine = new Engine({ gpu: () => navigator.gpu as GPU | undefined, shaders, openTensors: () => Promise.resolve(model.reader) });
+/** One engine for every random model: kernels that fit two of them are built once. */
+const readers = new Map<string, ReturnType<typeof randomModel>['reader']>();
+let shared: Promise<Engine> | undefined;
+const start = async (): Promise<Engine> => {
+  const engine = new Engine({
+    gpu: () => navigator.gpu as GPU | undefined,
+    shaders,
+    openTensors: ({ id }) => {
+      const reader = readers.get(id);
+      return reader ? Promise.resolve(reader) : Promise.reject(new Error(`no model ${id}`));
+    },
+  });
   await engine.start({ variants: VARIANTS[0] });
   return engine;
+};
+function engineFor({ record, reader }: ReturnType<typeof randomModel>): Promise<Engine> {
+  readers.set(record.id, reader);
+  return (shared ??= start());
 }
 
 // Every family's block; the single switches are the fixtures' part.
