@@ -19,6 +19,7 @@ const output = {
     includeDependenciesRecursively: false,
     groups: [
       { name: 'onnxruntime', test: /node_modules[\\/]onnxruntime/ },
+      { name: 'jinja', test: /node_modules[\\/]@huggingface[\\/]jinja/ },
       { name: 'transformers', test: /node_modules[\\/]@huggingface[\\/]transformers/ },
     ],
   },

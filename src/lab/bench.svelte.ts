@@ -10,6 +10,7 @@ import { LensStore } from './lens.svelte';
 import { Machine } from './machine.svelte';
 import type { Quiet } from './quiet';
 import { PromptStore } from './prompt.svelte';
+import { saidIn } from './said';
 import { loadSession, saveSession, type Session } from './session';
 import { Shelf } from './shelf.svelte';
 import { Stream } from './stream.svelte';
@@ -30,6 +31,10 @@ export class Bench {
   instrument = $state<Instrument>('generate');
   /** The dial being added, so that its slider is set once its residual is measured. */
   fresh: string | undefined;
+  /** The turn that was just added: its field takes the focus. */
+  freshTurn: number | undefined;
+  /** The prompt whose text was kept as a turn last. */
+  keptFrom = $state.raw<readonly number[] | undefined>();
   #session: Session = loadSession();
   #restored = false;
 
@@ -44,8 +49,10 @@ export class Bench {
     this.stream = new Stream(lab, this.prompt, this.dials, this.toasts);
     this.lens = new LensStore(lab, this.prompt, this.dials, this.stream);
     this.machine.using = this.#session.using;
-    const { prompt, sampling, origin, steps, instrument, master, compare } = this.#session;
+    const { prompt, chat, sampling, origin, steps, instrument, master, compare } = this.#session;
     this.prompt.text = prompt;
+    for (const { role, content } of chat.turns) this.prompt.chat.add(role, content);
+    this.prompt.chat.on = chat.on;
     this.stream.sampling = { ...sampling };
     this.stream.origin = origin;
     this.stream.steps = steps;
@@ -89,8 +96,9 @@ export class Bench {
       return () => clearTimeout(timer);
     };
     $effect(() => {
-      void this.prompt.text;
+      void this.prompt.source;
       void this.machine.model;
+      void this.machine.chat;
       return still(120, () => void this.prompt.read());
     });
     $effect(() => {
@@ -136,6 +144,23 @@ export class Bench {
     };
   }
 
+  /** The text that was written becomes a turn of the conversation; the fresh turn is where the person goes on. */
+  async keepTurn(): Promise<void> {
+    const { origin, steps } = this.stream;
+    try {
+      const said = await saidIn(
+        this.lab,
+        origin,
+        steps.map((step) => step.steered.id),
+        this.machine.special,
+      );
+      this.freshTurn = this.prompt.chat.keep(said).key;
+      this.keptFrom = origin;
+    } catch (thrown) {
+      this.toasts.error(thrown);
+    }
+  }
+
   async measure(ids: readonly number[]): Promise<void> {
     const fresh = this.fresh;
     this.fresh = undefined;
@@ -154,6 +179,7 @@ export class Bench {
       ...(model === undefined ? {} : { model }),
       using: this.machine.using,
       prompt: this.prompt.text,
+      chat: { on: this.prompt.chat.on, turns: $state.snapshot(this.prompt.chat.messages) },
       instrument: this.instrument,
       dials: $state.snapshot(this.dials.list),
       master: this.dials.master,

@@ -24,6 +24,8 @@ export class Machine {
   hooks = $state.raw<{ name: Hook; shape: string[] }[]>([]);
   device = $state.raw<DeviceInfo | undefined>();
   special = $state.raw<ReadonlySet<number>>(new Set());
+  /** Does the model in use have a chat template? Undefined until it has said. */
+  chat = $state<boolean | undefined>();
   loading = $state.raw<Loading | undefined>();
   lost = $state(false);
   #abort: AbortController | undefined;
@@ -70,6 +72,7 @@ export class Machine {
   async changed(model: ModelInfo | undefined, using: Using = this.using): Promise<void> {
     this.model = model;
     this.using = using;
+    this.chat = undefined;
     if (!model) {
       this.hooks = [];
       return this.refresh();
@@ -79,7 +82,9 @@ export class Machine {
       if (this.model !== model) return;
       this.hooks = hooks;
       this.special = new Set(special.ids);
+      this.chat = special.chat;
     } catch (thrown) {
+      if (this.model === model) this.chat = false;
       this.toasts.error(thrown);
     }
     await this.refresh();

@@ -1,5 +1,6 @@
-/** The prompt: its text, its tokens, how likely the model found each, and the position that is selected everywhere. */
+/** The prompt: its text or its turns, its tokens, how likely the model found each, and the position that is selected everywhere. */
 import type { Lab } from '../../workers/api';
+import { ChatStore } from './chat.svelte';
 import { labError } from './jobs';
 import type { Machine } from './machine.svelte';
 
@@ -14,9 +15,10 @@ const LONGEST_READ = 512;
 
 export class PromptStore {
   text = $state('');
+  readonly chat = new ChatStore();
   ids = $state.raw<number[]>([]);
   pieces = $state.raw<string[]>([]);
-  problem = $state('');
+  problem = $state.raw<{ message: string; hint: string; code: string } | undefined>();
   selected = $state<number | undefined>();
   #probabilities = $state.raw<number[]>([]);
   #ticket = 0;
@@ -30,21 +32,41 @@ export class PromptStore {
     this.ids.map((id, i) => ({ id, piece: this.pieces[i] ?? '', probability: this.#probabilities[i] ?? Number.NaN })),
   );
 
-  /** Tokenises the text as it is now; a later call overtakes an earlier one. */
+  /** The prompt is its turns, not its text: unless the model in use has said that it cannot read them. */
+  get chatting(): boolean {
+    return this.chat.on && this.machine.chat !== false;
+  }
+
+  /** What the tokens are read from, as one value to be watched. */
+  source: string = $derived(JSON.stringify(this.chatting ? this.chat.messages : this.text));
+
+  /** Reads the text or the turns as they are now; a later call overtakes an earlier one. */
   async read(): Promise<void> {
     const ticket = ++this.#ticket;
     if (!this.machine.model) {
       this.#set([], []);
       return;
     }
+    // A model that has just been put to work has not said yet whether it can chat: its text is not what is asked for.
+    if (this.chat.on && this.machine.chat === undefined) return;
+    const chatting = this.chatting;
     try {
-      const { ids, pieces } = await this.lab.tokenize(this.text);
+      const { ids, pieces } = await (chatting ? this.#chat() : this.lab.tokenize(this.text));
       if (ticket !== this.#ticket) return;
-      this.problem = '';
+      this.problem = undefined;
       this.#set(ids, pieces);
     } catch (thrown) {
-      if (ticket === this.#ticket) this.problem = labError(thrown).message;
+      if (ticket !== this.#ticket) return;
+      const { message, hint, code } = labError(thrown);
+      this.problem = { message, hint, code };
+      // What a template refuses has no tokens: those of an earlier conversation would be another prompt than the one in sight.
+      if (chatting) this.#set([], []);
     }
+  }
+
+  #chat(): Promise<{ ids: number[]; pieces: string[] }> {
+    const messages = $state.snapshot(this.chat.messages);
+    return messages.length ? this.lab.chat(messages) : Promise.resolve({ ids: [], pieces: [] });
   }
 
   #set(ids: number[], pieces: string[]): void {

@@ -2,6 +2,7 @@
  * What is on the screen, as a script for the console: the same calls the page made, with the same numbers. Vectors are named
  * by their ids on this shelf.
  */
+import type { ChatMessage } from '../../workers/api';
 import type { Dial } from './dial';
 import { toEdit } from './dial';
 import type { Sampling } from './session';
@@ -10,7 +11,8 @@ import type { Using } from './using';
 export interface OnScreen {
   model: string;
   using: Using;
-  prompt: string;
+  /** Text, or the turns of a conversation. */
+  prompt: string | readonly ChatMessage[];
   dials: readonly Dial[];
   master: number;
   compare: boolean;
@@ -37,7 +39,12 @@ export function toScript(screen: OnScreen): string {
   const lines = [
     'await lab.ready;',
     `await lab.use(${JSON.stringify(screen.model)}, ${literal(screen.using)});`,
-    `const prompt = ${JSON.stringify(screen.prompt)};`,
+    ...(typeof screen.prompt === 'string'
+      ? [`const prompt = ${literal(screen.prompt)};`]
+      : [
+          `const messages = [\n${screen.prompt.map((message) => `  ${literal(message)},`).join('\n')}\n];`,
+          'const { ids: prompt } = await lab.chat(messages);',
+        ]),
     edits.length ? `const edits = [\n${edits.join('\n')}\n];` : 'const edits = [];',
   ];
   if (screen.instrument === 'lens') {

@@ -2,7 +2,7 @@
  * Where the person was, so that a reload, also offline, goes on from there. Kept in localStorage: it is small, and it can be
  * written while the page is being closed. What is read back is not trusted: another version may have written it.
  */
-import type { Choice } from '../../workers/api';
+import type { ChatMessage, Choice } from '../../workers/api';
 import type { Dial } from './dial';
 import { readUsing, type Using } from './using';
 
@@ -30,6 +30,7 @@ export interface Session {
   model?: string;
   using: Using;
   prompt: string;
+  chat: { on: boolean; turns: ChatMessage[] };
   instrument: string;
   dials: Dial[];
   master: number;
@@ -105,6 +106,16 @@ function readStep(value: unknown): ShownStep[] {
   ];
 }
 
+function readChat(value: unknown): Session['chat'] {
+  const { on, turns } = isRecord(value) ? value : {};
+  return {
+    on: on === true,
+    turns: list(turns)
+      .filter(isRecord)
+      .map((turn) => ({ role: text(turn['role'], 'user'), content: text(turn['content'], '') })),
+  };
+}
+
 export function readSession(json: string | null): Session {
   let value: unknown;
   try {
@@ -119,6 +130,7 @@ export function readSession(json: string | null): Session {
     // 0.1.0 kept the weights' type by itself.
     using: readUsing(isRecord(saved['using']) ? saved['using'] : { weights: saved['weights'] }),
     prompt: text(saved['prompt'], FIRST_PROMPT),
+    chat: readChat(saved['chat']),
     instrument: oneOf(saved['instrument'], ['generate', 'lens'], 'generate'),
     dials: list(saved['dials']).flatMap(readDial),
     master: real(saved['master'], 1),

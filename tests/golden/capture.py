@@ -1,18 +1,23 @@
 """Activations of the reference model code itself: transformers' own modules, read by forward hooks.
 
-Two things stand between those modules and float64. Llama's RMSNorm, softmax and rotary tables name torch.float32; here
-that module sees a `torch` whose float32 is float64, so the code that runs is transformers' own with one constant
+Two things stand between those modules and float64. Norms, softmax and rotary tables name torch.float32 or call .float();
+here those modules see a `torch` whose float32 is float64, so the code that runs is transformers' own with one constant
 changed. And modules do not expose the rotated q and k (taken where the module makes them), the norms' statistics and the
 masked scores: those three are recomputed, and each is asserted to reproduce what the module did next.
 """
 
 import contextlib
+import json
+import sys
 from pathlib import Path
 
 import torch
-from transformers.models.llama import modeling_llama
+from safetensors.torch import load_file
+from transformers import modeling_rope_utils
 
-EXACT = 1e-11
+from families import family_of, head_dim_of, place, spec_of, split
+from measure import close
+from reference_model import soft_cap, unseen
 
 
 class _Float64Torch:
@@ -25,50 +30,73 @@ class _Float64Torch:
         return getattr(torch, name)
 
 
+def code_of(model: torch.nn.Module):
+    """The file of transformers that the model's class is in."""
+    return sys.modules[type(model).__module__]
+
+
 @contextlib.contextmanager
-def float64_llama():
-    modeling_llama.torch = _Float64Torch()
+def float64(model: torch.nn.Module):
+    code, to_float = code_of(model), torch.Tensor.float
+    code.torch = modeling_rope_utils.torch = _Float64Torch()
+    torch.Tensor.float = torch.Tensor.double
     try:
         yield
     finally:
-        modeling_llama.torch = torch
+        code.torch = modeling_rope_utils.torch = torch
+        torch.Tensor.float = to_float
 
 
-def load(model_class: type, folder: Path) -> torch.nn.Module:
-    """The folder as transformers reads it, in float64. Asserts that nothing was missing, and that the shim changes only precision."""
+def read(model_class: type, folder: Path) -> torch.nn.Module:
+    """The folder as transformers reads it, weights in float64. Asserts that nothing was missing."""
     model, info = model_class.from_pretrained(
         folder, dtype=torch.float64, attn_implementation="eager", output_loading_info=True, local_files_only=True
     )
     assert not info["missing_keys"] and not info["mismatched_keys"], info
-    assert all(name.endswith(".attn.bias") for name in info["unexpected_keys"]), info
+    ignored = tuple(family_of(model.config).ignored)
+    assert all(name.endswith(ignored) for name in info["unexpected_keys"]), info
+    return model
+
+
+def read_language_model(model_class: type, folder: Path) -> torch.nn.Module:
+    """The language model of a multimodal folder, by its names and config alone: nothing else of the folder is a model."""
+    config = model_class.config_class(**json.loads((folder / "config.json").read_text())["text_config"])
+    config._attn_implementation = "eager"
+    start = "language_model."
+    stored = load_file(folder / "model.safetensors")
+    state = {name.removeprefix(start): value.double() for name, value in stored.items() if name.startswith(start)}
+    model = model_class(config).double()
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    assert not unexpected and missing in ([], ["lm_head.weight"]), (missing, unexpected)
+    model.tie_weights()
+    model.get_submodule(family_of(config).embed).embed_scale = torch.tensor(config.hidden_size**0.5, dtype=torch.float64)
+    return model
+
+
+def exact(model: torch.nn.Module) -> torch.nn.Module:
+    """The model with its constants, too, in float64. Asserts that the shim changes only precision."""
     model.eval()
-    if model.config.model_type == "llama":
-        ids = torch.arange(model.config.max_position_embeddings)[None] % model.config.vocab_size
-        with torch.no_grad():
-            plain = model(ids).logits
-            rotary = model.model.rotary_emb
-            with float64_llama():
-                rotary.inv_freq = rotary.compute_default_rope_parameters(model.config)[0]
-            assert rotary.inv_freq.dtype == torch.float64
-            with float64_llama():
-                shimmed = model(ids).logits
-        gap = (plain - shimmed).abs().max() / shimmed.abs().max()
-        assert 0 < gap < 1e-5, gap
+    rotary = next((module for name, module in model.named_modules() if name.endswith("rotary_emb")), None)
+    if rotary is None:
+        return model
+    ids = torch.arange(min(model.config.max_position_embeddings, 64))[None] % model.config.vocab_size
+    with torch.no_grad():
+        plain = model(ids).logits
+        with float64(model):
+            rotary.__init__(rotary.config)
+            shimmed = model(ids).logits
+    assert all(buffer.dtype == torch.float64 for name, buffer in rotary.named_buffers() if "inv_freq" in name)
+    embed = model.get_submodule(family_of(model.config).embed)
+    if hasattr(embed, "embed_scale"):
+        assert embed.embed_scale.item() == model.config.hidden_size**0.5
+    gap = (plain - shimmed).abs().max() / shimmed.abs().max()
+    assert 0 < gap < 1e-5, gap
     return model
 
 
 def logits_of(model: torch.nn.Module, ids: list[int]) -> torch.Tensor:
-    with torch.no_grad(), float64_llama():
+    with torch.no_grad(), float64(model):
         return model(torch.tensor([ids])).logits[0]
-
-
-def close(actual: torch.Tensor, expected: torch.Tensor, what: str) -> None:
-    """Equal to EXACT of the largest value; infinities must agree in place."""
-    assert actual.shape == expected.shape, (what, actual.shape, expected.shape)
-    finite = torch.isfinite(expected)
-    assert torch.equal(finite, torch.isfinite(actual)), what
-    gap = (actual[finite] - expected[finite]).abs().max()
-    assert gap <= EXACT * max(1.0, expected[finite].abs().max().item()), (what, gap.item())
 
 
 def norm(module: torch.nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -77,23 +105,41 @@ def norm(module: torch.nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.
         centred = x - x.mean(-1, keepdim=True)
         scale = (centred.pow(2).mean(-1, keepdim=True) + module.eps).sqrt()
         return scale, centred / scale
-    scale = (x.pow(2).mean(-1, keepdim=True) + module.variance_epsilon).sqrt()
+    eps = module.variance_epsilon if hasattr(module, "variance_epsilon") else module.eps
+    scale = (x.pow(2).mean(-1, keepdim=True) + eps).sqrt()
     return scale, x / scale
+
+
+@contextlib.contextmanager
+def rotations(model: torch.nn.Module):
+    """What the model's own rotation makes of q and k, a layer an entry, [pos, head, d]."""
+    code, made = code_of(model), []
+    rotate_both = getattr(code, "apply_rotary_pos_emb", None)
+
+    def keep(*args, **kwargs):
+        out = rotate_both(*args, **kwargs)
+        made.append(tuple(each[0].transpose(0, 1).detach() for each in out))
+        return out
+
+    if rotate_both:
+        code.apply_rotary_pos_emb = keep
+    try:
+        yield made
+    finally:
+        if rotate_both:
+            code.apply_rotary_pos_emb = rotate_both
+
+
+def first(value):
+    return (value[0] if isinstance(value, tuple) else value).detach()
 
 
 def activations(model: torch.nn.Module, ids: list[int]) -> dict[str, torch.Tensor]:
     """Every default hook of TransformerLens for one prompt, and "logits"; float64, no batch axis."""
-    gpt2 = model.config.model_type == "gpt2"
-    base = model.transformer if gpt2 else model.model
-    layers = base.h if gpt2 else base.layers
-    heads = model.config.num_attention_heads
-    kv_heads = heads if gpt2 else model.config.num_key_value_heads
-    length = len(ids)
+    config, family, spec = model.config, family_of(model.config), spec_of(model.config)
+    length, layers, width = len(ids), config.num_hidden_layers, head_dim_of(config)
     taken: dict[str, torch.Tensor] = {}
     handles = []
-
-    def first(value):
-        return (value[0] if isinstance(value, tuple) else value).detach()
 
     def keep(name, module, side):
         if side == "in":
@@ -101,95 +147,78 @@ def activations(model: torch.nn.Module, ids: list[int]) -> dict[str, torch.Tenso
         else:
             handles.append(module.register_forward_hook(lambda _m, _args, out: taken.__setitem__(name, first(out)[0])))
 
-    def keep_norm(name, module):
-        def read(_module, args, out):
+    def keep_norm(name, path):
+        module = model.get_submodule(path)
+
+        def read_norm(_module, args, out):
             x = args[0][0].detach()
             scale, normalized = norm(module, x)
-            gained = normalized * module.weight
-            close(gained + module.bias if gpt2 else gained, out[0], name)
+            gained = normalized * (spec.gain + module.weight)
+            close(gained + module.bias if getattr(module, "bias", None) is not None else gained, out[0], name)
             taken[f"{name}.hook_scale"] = scale
             taken[f"{name}.hook_normalized"] = normalized
 
-        handles.append(module.register_forward_hook(read))
+        handles.append(module.register_forward_hook(read_norm))
 
-    keep("hook_embed", base.wte if gpt2 else base.embed_tokens, "out")
-    if gpt2:
-        keep("hook_pos_embed", base.wpe, "out")
-    keep_norm("ln_final", base.ln_f if gpt2 else base.norm)
-    for index, block in enumerate(layers):
-        at = f"blocks.{index}"
-        attn = block.attn if gpt2 else block.self_attn
-        ln1, ln2 = (block.ln_1, block.ln_2) if gpt2 else (block.input_layernorm, block.post_attention_layernorm)
-        keep(f"{at}.hook_resid_pre", block, "in")
-        keep_norm(f"{at}.ln1", ln1)
-        if gpt2:
-            keep(f"{at}.qkv", attn.c_attn, "out")
-        else:
-            keep(f"{at}.attn.hook_q", attn.q_proj, "out")
-            keep(f"{at}.attn.hook_k", attn.k_proj, "out")
-            keep(f"{at}.attn.hook_v", attn.v_proj, "out")
-        keep(f"{at}.attn.hook_z", attn.c_proj if gpt2 else attn.o_proj, "in")
-        keep(f"{at}.hook_attn_out", attn, "out")
-        keep(f"{at}.hook_resid_mid", ln2, "in")
-        keep_norm(f"{at}.ln2", ln2)
-        if gpt2:
-            keep(f"{at}.mlp.hook_pre", block.mlp.c_fc, "out")
-            keep(f"{at}.mlp.hook_post", block.mlp.c_proj, "in")
-        else:
-            keep(f"{at}.mlp.hook_pre", block.mlp.gate_proj, "out")
-            keep(f"{at}.mlp.hook_pre_linear", block.mlp.up_proj, "out")
-            keep(f"{at}.mlp.hook_post", block.mlp.down_proj, "in")
-        keep(f"{at}.hook_mlp_out", block.mlp, "out")
-        keep(f"{at}.hook_resid_post", block, "out")
+    names = ["hook_embed", "hook_pos_embed"]
+    inside = "hook_resid_pre hook_attn_out hook_mlp_out hook_resid_post attn.hook_q attn.hook_k attn.hook_v attn.hook_z "
+    inside += "mlp.hook_pre mlp.hook_pre_linear mlp.hook_post"
+    names += [f"blocks.{layer}.{name}" for layer in range(layers) for name in inside.split()]
+    for name in names:
+        found = place(model, name)
+        if found:
+            keep(name, found[0], found[1])
+    keep_norm("ln_final", family.final)
+    for layer in range(layers):
+        at, block = f"blocks.{layer}", f"{family.blocks}.{layer}"
+        for part, name in (("ln1", "ln1"), ("ln2", "ln2"), ("post1", "ln1_post"), ("post2", "ln2_post")):
+            if part in family.parts:
+                keep_norm(f"{at}.{name}", f"{block}.{family.parts[part]}")
+        if not spec.parallel:
+            keep(f"{at}.hook_resid_mid", model.get_submodule(f"{block}.{family.parts['ln2']}"), "in")
+        for part in ("qkv", "gate_up"):
+            if part in family.parts:
+                keep(f"{at}.{part}", model.get_submodule(f"{block}.{family.parts[part]}"), "out")
 
-    rotated = []
-    rotate = modeling_llama.apply_rotary_pos_emb
-
-    def rotate_and_keep(*args, **kwargs):
-        out = rotate(*args, **kwargs)
-        rotated.append(tuple(each[0].transpose(0, 1).detach() for each in out))
-        return out
-
-    modeling_llama.apply_rotary_pos_emb = rotate_and_keep
     try:
-        with torch.no_grad(), float64_llama():
+        with torch.no_grad(), float64(model), rotations(model) as rotated:
             out = model(torch.tensor([ids]), output_attentions=True)
     finally:
-        modeling_llama.apply_rotary_pos_emb = rotate
         for handle in handles:
             handle.remove()
-    assert len(rotated) == (0 if gpt2 else len(layers))
+    assert len(rotated) == sum(rope is not None for rope in spec.ropes)
 
-    hidden = torch.ones(length, length, dtype=torch.bool).triu(1)
-    for index, block in enumerate(layers):
-        at = f"blocks.{index}.attn"
-        attn = block.attn if gpt2 else block.self_attn
-        if gpt2:
-            for part, value in zip("qkv", taken.pop(f"blocks.{index}.qkv").chunk(3, -1)):
-                taken[f"{at}.hook_{part}"] = value
-        for part, count in (("q", heads), ("k", kv_heads), ("v", kv_heads), ("z", heads)):
-            taken[f"{at}.hook_{part}"] = taken[f"{at}.hook_{part}"].reshape(length, count, -1)
-        q, k = taken[f"{at}.hook_q"], taken[f"{at}.hook_k"]
-        if not gpt2:
-            q, k = taken[f"{at}.hook_rot_q"], taken[f"{at}.hook_rot_k"] = rotated[index]
-        each_k = k.repeat_interleave(heads // kv_heads, 1)
-        each_v = taken[f"{at}.hook_v"].repeat_interleave(heads // kv_heads, 1)
-        scores = torch.einsum("qhd,khd->hqk", q, each_k) * attn.scaling
-        scores = scores.masked_fill(hidden, -torch.inf)
-        pattern = out.attentions[index][0]
-        close(scores.softmax(-1), pattern, f"{at}.hook_pattern")
-        close(torch.einsum("hqk,khd->qhd", pattern, each_v), taken[f"{at}.hook_z"], f"{at}.hook_z")
-        taken[f"{at}.hook_attn_scores"] = scores
-        taken[f"{at}.hook_pattern"] = pattern
-        close(
-            taken[f"blocks.{index}.hook_resid_pre"] + taken[f"blocks.{index}.hook_attn_out"],
-            taken[f"blocks.{index}.hook_resid_mid"],
-            at,
-        )
-        close(
-            taken[f"blocks.{index}.hook_resid_mid"] + taken[f"blocks.{index}.hook_mlp_out"],
-            taken[f"blocks.{index}.hook_resid_post"],
-            at,
-        )
+    for layer in range(layers):
+        at = f"blocks.{layer}"
+        if f"{at}.qkv" in taken:
+            for part, value in split(taken.pop(f"{at}.qkv").T, config).items():
+                taken[f"{at}.attn.hook_{part}"] = value.T
+        if f"{at}.gate_up" in taken:
+            taken[f"{at}.mlp.hook_pre"], taken[f"{at}.mlp.hook_pre_linear"] = taken.pop(f"{at}.gate_up").chunk(2, -1)
+        for part in "qkvz":
+            taken[f"{at}.attn.hook_{part}"] = taken[f"{at}.attn.hook_{part}"].reshape(length, -1, width)
+        keep_attention(taken, spec, layer, rotated, out.attentions[layer][0])
+        stream = taken[f"{at}.hook_resid_pre"] + taken[f"{at}.hook_attn_out"]
+        if not spec.parallel:
+            close(stream, taken[f"{at}.hook_resid_mid"], at)
+        close(stream + taken[f"{at}.hook_mlp_out"], taken[f"{at}.hook_resid_post"], at)
     taken["logits"] = out.logits[0]
     return taken
+
+
+def keep_attention(taken: dict[str, torch.Tensor], spec, layer: int, rotated: list, pattern: torch.Tensor) -> None:
+    """Adds the rotated q and k, scores and pattern of a layer, whose scores must give the module's pattern, and that its z."""
+    at = f"blocks.{layer}.attn"
+    q, k = taken[f"{at}.hook_q"], taken[f"{at}.hook_k"]
+    if rotated:
+        # Phi rotates a slice and puts the rest back after it.
+        q, k = (torch.cat((turned, whole[..., turned.shape[-1] :]), -1) for turned, whole in zip(rotated[layer], (q, k)))
+        taken[f"{at}.hook_rot_q"], taken[f"{at}.hook_rot_k"] = q, k
+    group = q.shape[1] // k.shape[1]
+    scores = torch.einsum("qhd,khd->hqk", q, k.repeat_interleave(group, 1)) * spec.scales[layer]
+    scores = soft_cap(scores, spec.score_cap).masked_fill(unseen(len(q), spec.windows[layer]), -torch.inf)
+    close(scores.softmax(-1), pattern, f"{at}.hook_pattern")
+    each_v = taken[f"{at}.hook_v"].repeat_interleave(group, 1)
+    close(torch.einsum("hqk,khd->qhd", pattern, each_v), taken[f"{at}.hook_z"], f"{at}.hook_z")
+    taken[f"{at}.hook_attn_scores"] = scores
+    taken[f"{at}.hook_pattern"] = pattern

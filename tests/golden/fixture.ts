@@ -7,7 +7,32 @@ import type { OpenedFile } from '../../workers/contract';
 import type { Cases } from './cases';
 import { readSafetensors } from './safetensors';
 
-export const FIXTURES = ['gpt2-odd', 'gpt2-scaled', 'llama-gqa', 'llama-bf16'] as const;
+export const FIXTURES = [
+  'gpt2-odd',
+  'gpt2-scaled',
+  'gptneo-local',
+  'gptneo-f16',
+  'neox-partial',
+  'neox-serial',
+  'llama-gqa',
+  'llama-bf16',
+  'llama3-scaled',
+  'llama3-linear',
+  'mistral-window',
+  'mistral-full',
+  'qwen2-bias',
+  'qwen2-sliding',
+  'qwen3-norm',
+  'qwen3-one',
+  'gemma2-caps',
+  'gemma2-one',
+  'gemma3-windows',
+  'gemma3-linear',
+  'phi2-partial',
+  'phi2-gqa',
+  'phi3-fused',
+  'phi3-longrope',
+] as const;
 export type FixtureName = (typeof FIXTURES)[number];
 
 /** Reads a file by its path under tests/golden/fixtures. */

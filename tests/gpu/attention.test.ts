@@ -1,4 +1,4 @@
-/** Attention, fused and open, against float64: grouped heads, shared prefixes, positions about the tile of 64 keys. */
+/** Attention, fused and open, against float64: grouped heads, shared prefixes, windows, caps, positions about the tile of 64 keys. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { attention, openAttention, type AttentionShape } from '../../workers/kernels/attention';
 import { NO_SITE } from '../../workers/kernels/rowwise';
@@ -48,7 +48,7 @@ afterAll(() => rig.close());
 const key = ({ kvHeads, dHead }: Shape, slot: number, head: number, t: number): number => ((slot * kvHeads + head) * CAP + t) * dHead;
 
 /** Uploads q and the cache; gives the reference of every row. */
-function prepare(shape: Shape, seed: number, sharp: number) {
+function prepare(shape: Shape, seed: number, sharp: number, window = 0, softcap = 0) {
   const { heads, kvHeads, dHead } = shape;
   rig.clear();
   const padded = pad4(dHead);
@@ -81,7 +81,7 @@ function prepare(shape: Shape, seed: number, sharp: number) {
         return at(from, key(shape, t < row.prefixLength ? row.prefixSlot : row.slot, h, t) + (i % dHead));
       });
     const mine = q.subarray(r * heads * dHead, (r + 1) * heads * dHead);
-    return { keys, ...twin(mine, gather(k), gather(v), { queries: 1, keys, heads, kvHeads, dHead }, scale) };
+    return { keys, ...twin(mine, gather(k), gather(v), { queries: 1, keys, heads, kvHeads, dHead, window, cap: softcap }, scale) };
   });
   const call: AttentionShape = {
     rows: ROWS.length,
@@ -92,13 +92,20 @@ function prepare(shape: Shape, seed: number, sharp: number) {
     second: kv.length / 2,
     cap: CAP,
     scale,
+    window,
+    softcap,
     hook: 'z',
   };
   rig.blank('z', ROWS.length * heads * padded, 77);
   return { call, expected, padded };
 }
 
-async function checkZ(kernel: string, shape: Shape, expected: { z: Float64Array }[], padded: number): Promise<void> {
+async function checkZ(
+  kernel: string,
+  shape: Shape & { window?: number; softcap?: number },
+  expected: { z: Float64Array }[],
+  padded: number,
+): Promise<void> {
   const z = await rig.floats('z');
   const flat = expected.flatMap((each) => [...each.z]);
   rig.expectRows(kernel, JSON.stringify(shape), packed(z, shape.dHead, padded), flat, shape.heads * shape.dHead, TIGHT);
@@ -141,6 +148,76 @@ describe.each(SHAPES)('$heads heads over $kvHeads of width $dHead', (shape) => {
         }
       });
   });
+});
+
+/** Alone; within a tile; a tile and its edge; as long as a row, one less, one more; longer than any row. */
+const WINDOWS = [1, 3, 64, 65, 130, 131, 132, 135, 500];
+
+describe.each([
+  { heads: 3, kvHeads: 3, dHead: 5 },
+  { heads: 6, kvHeads: 2, dHead: 64 },
+])('$heads heads over $kvHeads of width $dHead, through a window', (shape) => {
+  test.each(['serial', 'workgroup'] as const)('%s: every window, capped and not', async (variant) => {
+    for (const softcap of [0, 2.5])
+      for (const window of WINDOWS) {
+        const { call, expected, padded } = prepare(shape, window, 20, window, softcap);
+        rig.blank('lse', ROWS.length * shape.heads, 77);
+        await rig.run(attention({ ...call, q: 'q', variant, length: CAP }));
+        await checkZ(`attention-${variant}, window`, { ...shape, window, softcap }, expected, padded);
+        const lse = expected.flatMap((each) => [...each.lse]);
+        const what = `window ${window}, cap ${softcap}`;
+        rig.expectRows(`attention-${variant}, window, log-sum-exp`, what, await rig.floats('lse'), lse, lse.length, TIGHT);
+      }
+  });
+
+  test('open: every window, capped and not; keys that are not seen are not written', async () => {
+    for (const softcap of [0, 2.5])
+      for (const window of WINDOWS) {
+        const { call, expected, padded } = prepare(shape, window, 10, window, softcap);
+        const words = ROWS.length * shape.heads * KEYS;
+        rig.blank('scores', words, 77);
+        rig.blank('pattern', words, 77);
+        rig.put('edits', new Uint32Array(4));
+        await rig.run(openAttention({ ...call, q: 'q', keys: KEYS, sites: { scores: NO_SITE, pattern: NO_SITE } }));
+        await checkZ('attention-open, window', { ...shape, window, softcap }, expected, padded);
+        const found = { scores: await rig.floats('scores'), pattern: await rig.floats('pattern') };
+        for (const what of ['scores', 'pattern'] as const)
+          expected.forEach((each, r) => {
+            const low = Math.max(0, each.keys - window);
+            for (let h = 0; h < shape.heads; h++) {
+              const from = (r * shape.heads + h) * KEYS;
+              const seen = found[what].subarray(from + low, from + each.keys);
+              const right = each[what].subarray(h * each.keys + low, (h + 1) * each.keys);
+              rig.expectRows(`${what}, window`, `row ${r}, head ${h}, window ${window}`, seen, right, right.length, 2 * TIGHT);
+              const rest = [...found[what].subarray(from, from + low), ...found[what].subarray(from + each.keys, from + KEYS)];
+              expect(rest.every((value) => value === 77)).toBe(true);
+            }
+          });
+      }
+  });
+});
+
+test('keys before the window may be anything: NaN in them reaches nothing', async () => {
+  const shape = { heads: 2, kvHeads: 1, dHead: 8 };
+  const window = 4;
+  const prepared = prepare(shape, 8, 3, window);
+  const kv = await rig.floats('kv');
+  // Of slot 0, only the last four keys of its rows at 0 and 64 are seen; rows 6 (position 130) and 7 (a prefix of 5) see their own.
+  const seen = new Set([0, 61, 62, 63, 64, 127, 128, 129, 130, 2, 3, 4]);
+  for (let t = 0; t < CAP; t++)
+    if (!seen.has(t)) for (const half of [0, kv.length / 2]) kv.fill(NaN, half + t * prepared.padded, half + (t + 1) * prepared.padded);
+  rig.put('kv', kv);
+  for (const variant of ['serial', 'workgroup'] as const) {
+    rig.blank('z', ROWS.length * shape.heads * prepared.padded, 77);
+    rig.blank('lse', ROWS.length * shape.heads, 77);
+    await rig.run(attention({ ...prepared.call, q: 'q', variant, length: CAP }));
+    await checkZ(`attention-${variant}, NaN before the window`, shape, prepared.expected, prepared.padded);
+  }
+  rig.blank('z', ROWS.length * shape.heads * prepared.padded, 77);
+  for (const name of ['scores', 'pattern']) rig.blank(name, ROWS.length * shape.heads * KEYS);
+  rig.put('edits', new Uint32Array(4));
+  await rig.run(openAttention({ ...prepared.call, q: 'q', keys: KEYS, sites: { scores: NO_SITE, pattern: NO_SITE } }));
+  await checkZ('attention-open, NaN before the window', shape, prepared.expected, prepared.padded);
 });
 
 test('the sharpest pattern there is: one key far above the rest', async () => {

@@ -21,7 +21,12 @@ describe.each(['f32', 'f16', 'bf16'] as const)('%s', (dtype) => {
     [131, 64, 9, 34],
   ])('%i tokens of width %i, %i rows, at most %i rows a piece', async (vocab, d, rows, most) => {
     const context = 70;
-    for (const withPositions of [false, true]) {
+    for (const [withPositions, scale] of [
+      [false, 1],
+      [true, 1],
+      [false, Math.fround(Math.sqrt(d) * 1.7)],
+      [true, 2.5],
+    ] as const) {
       rig.clear();
       const table = matrixOf('w.embed', numbers(vocab * d, 1), d, dtype, most);
       for (const { name, words } of table.buffers) rig.put(name, words);
@@ -40,18 +45,25 @@ describe.each(['f32', 'f16', 'bf16'] as const)('%s', (dtype) => {
           y: 'y',
           hook: 'hook_embed',
           table: table.weights,
+          scale,
           ...(withPositions ? { pos: { context } } : {}),
         }),
       );
       const expected = Float64Array.from(
         { length: rows * d },
         (_, i) =>
-          at(table.values, at(tokens, Math.floor(i / d)) * d + (i % d)) +
+          // Rounded where the kernel rounds: the product, then the sum.
+          Math.fround(scale * at(table.values, at(tokens, Math.floor(i / d)) * d + (i % d))) +
           (withPositions ? at(pos, at(positions, Math.floor(i / d)) * d + (i % d)) : 0),
       );
       const y = await rig.floats('y');
-      // One addition of exact numbers: right to the last bit, and exact where there is none.
-      expect([...packed(y, d, pad4(d))]).toEqual([...expected].map(Math.fround));
+      if (withPositions && scale !== 1) {
+        // A product and a sum may be rounded once or twice.
+        rig.expectRows('embed, scaled', `${vocab} tokens`, packed(y, d, pad4(d)), expected, d, 2e-7);
+      } else {
+        // One product or one addition of exact numbers: right to the last bit, and exact where there is none.
+        expect([...packed(y, d, pad4(d))]).toEqual([...expected].map(Math.fround));
+      }
       for (let i = 0; i < y.length; i++) if (i % pad4(d) >= d) expect(y[i]).toBe(0);
     }
   });

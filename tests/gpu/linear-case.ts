@@ -11,6 +11,7 @@ import { activate } from '../reference/activation';
 import { at } from '../reference/array';
 import { linear as linearTwin } from '../reference/linear';
 import { norm as normTwin } from '../reference/norm';
+import { softcap } from '../reference/softcap';
 import { VARIANTS, type LinearVariant, type Rig } from '../support/kernel';
 import { matrixOf, noise, numbers, packed, spaced } from '../support/numbers';
 
@@ -23,6 +24,8 @@ export interface LinearCase {
   bias?: boolean;
   norm?: 'layer' | 'rms' | undefined;
   epilogue?: 'plain' | 'residual' | 'act' | 'gated' | 'split';
+  /** Of a plain epilogue: bends what is large. */
+  softcap?: number;
   act?: Activation;
   /** First row of x. */
   row0?: number;
@@ -78,7 +81,9 @@ export async function runLinear(rig: Rig, each: LinearCase) {
       ? { kind: 'split', second }
       : epilogue === 'act' || epilogue === 'gated'
         ? { kind: epilogue, act }
-        : { kind: epilogue };
+        : epilogue === 'plain'
+          ? { kind: 'plain', ...(each.softcap ? { softcap: each.softcap } : {}) }
+          : { kind: epilogue };
   const ops = linear({
     name: 'test',
     x: 'x',
@@ -103,7 +108,7 @@ export async function runLinear(rig: Rig, each: LinearCase) {
     for (let j = 0; j < many; j++) {
       const to = r * many + j;
       const pair = [at(sums, r * n + ((2 * j) % n)), at(sums, r * n + ((2 * j + 1) % n))] as const;
-      if (epilogue === 'plain') expected[to] = at(sums, to);
+      if (epilogue === 'plain') expected[to] = softcap(at(sums, to), each.softcap ?? 0);
       if (epilogue === 'residual') expected[to] = at(sums, to) + at(before, r * stride + j);
       if (epilogue === 'act') expected[to] = activate(act, at(sums, to));
       if (epilogue === 'gated') expected[to] = activate(act, pair[0]) * pair[1];

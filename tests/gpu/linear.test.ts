@@ -90,6 +90,30 @@ describe.each(['register', 'tiled'] as const)('many rows, %s', (variant) => {
   });
 });
 
+describe.each([...MATVEC, 'tiled'] as const)('capped logits, %s', (variant) => {
+  test('small sums stay, large ones bend, sums of a thousand caps are the cap and finite', async () => {
+    if (!known(variant)) return;
+    for (const rows of variant === 'tiled' ? [5, 65] : [1, 4])
+      for (const scale of [0.1, 1, 1e4]) {
+        const each: LinearCase = {
+          variant,
+          rows,
+          n: 67,
+          k: 20,
+          softcap: 3.5,
+          scale,
+          norm: variant === 'tiled' ? undefined : 'rms',
+          bias: true,
+          seed: rows,
+        };
+        const { y, expected } = await runLinear(rig, each);
+        expect(y.every(Number.isFinite)).toBe(true);
+        if (scale > 1) expect(Math.max(...expected)).toBeCloseTo(3.5, 6);
+        await checkLinear(rig, each, TIGHT);
+      }
+  });
+});
+
 /** The subgroup form shares its file with the workgroup's. */
 describe.each(['register', 'workgroup', 'tiled'] as const)('activations far out, %s', (variant) => {
   test.each(ACTS)('%s of arguments beyond ±100 is finite and right', async (act) => {

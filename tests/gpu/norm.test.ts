@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { NO_SITE, norm } from '../../workers/kernels/rowwise';
 import { pad4 } from '../../workers/model/layout';
+import { at } from '../reference/array';
 import { norm as twin } from '../reference/norm';
 import { Rig } from '../support/kernel';
 import { numbers, packed, spaced } from '../support/numbers';
@@ -9,6 +10,12 @@ import { input } from './linear-case';
 
 const TIGHT = 1e-6;
 const EPS = 1e-5;
+const FORMS = [
+  [false, false],
+  [true, false],
+  [false, true],
+  [true, true],
+] as const;
 let rig: Rig;
 beforeAll(async () => {
   rig = await Rig.open();
@@ -18,7 +25,7 @@ afterAll(() => rig.close());
 describe.each(['layer', 'rms'] as const)('%s', (kind) => {
   test.each([1, 3, 64, 67, 257, 1030])('width %i', async (d) => {
     const stride = pad4(d);
-    for (const open of [false, true])
+    for (const [open, residual] of FORMS)
       for (const [rows, row0] of [
         [1, 0],
         [5, 2],
@@ -33,7 +40,9 @@ describe.each(['layer', 'rms'] as const)('%s', (kind) => {
         vecs.set(gain, 8);
         vecs.set(shift, 8 + stride);
         rig.put('vecs', vecs);
-        for (const name of ['out', 'normalized']) rig.blank(name, rows * stride, 77);
+        const before = residual ? numbers(rows * stride, 4, 50) : new Float32Array(rows * stride).fill(77);
+        rig.put('out', before);
+        rig.blank('normalized', rows * stride, 77);
         rig.blank('scale', rows, 77);
         await rig.run(
           norm({
@@ -47,14 +56,17 @@ describe.each(['layer', 'rms'] as const)('%s', (kind) => {
             stride,
             gain: 8,
             eps: EPS,
+            residual,
             ...(open ? { open: { scale: 'scale', normalized: 'normalized', scaleSite: NO_SITE, normalizedSite: NO_SITE } } : {}),
           }),
         );
         const right = twin(x.subarray(row0 * d), kind, EPS, gain, kind === 'layer' ? shift : undefined);
         const out = await rig.floats('out');
         const what = `width ${d}, ${rows} rows from ${row0}`;
-        rig.expectRows(`norm ${kind}${open ? ', open' : ''}`, what, packed(out, d, stride), right.out, d, TIGHT);
-        for (let i = 0; i < out.length; i++) if (i % stride >= d) expect(out[i]).toBe(0);
+        const old = packed(before, d, stride);
+        const expected = residual ? right.out.map((value, i) => value + at(old, i)) : right.out;
+        rig.expectRows(`norm ${kind}${open ? ', open' : ''}${residual ? ', added' : ''}`, what, packed(out, d, stride), expected, d, TIGHT);
+        for (let i = 0; i < out.length; i++) if (i % stride >= d) expect(out[i]).toBe(residual ? before[i] : 0);
         const [scale, normalized] = [await rig.floats('scale'), await rig.floats('normalized')];
         if (!open) {
           expect([...scale, ...normalized].every((value) => value === 77)).toBe(true);

@@ -45,6 +45,11 @@ const LAYOUTS: Layout[] = [
   { name: 'up', outs: 9, ins: 5, map: { ...PLAIN, kind: 'interleaved', phase: 1 }, base: 0, n: 18 },
   { name: 'rotated', outs: 18, ins: 66, map: { kind: 'rotated', phase: 0, head: 6, rot: 6, limit: 18 }, base: 6, n: 30 },
   { name: 'rotated in part', outs: 21, ins: 3, map: { kind: 'rotated', phase: 0, head: 7, rot: 4, limit: 21 }, base: 0, n: 21 },
+  // q and k turned, v behind the limit not.
+  { name: 'rotated up to a limit', outs: 24, ins: 9, map: { kind: 'rotated', phase: 0, head: 6, rot: 4, limit: 18 }, base: 0, n: 24 },
+  { name: 'gate and up in one', outs: 14, ins: 10, map: { ...PLAIN, kind: 'halves', limit: 7 }, base: 0, n: 14 },
+  { name: 'head by head', outs: 36, ins: 7, map: { ...PLAIN, kind: 'heads', head: 4, rot: 0, limit: 12 }, base: 0, n: 36 },
+  { name: 'head by head, turned', outs: 54, ins: 5, map: { ...PLAIN, kind: 'heads', head: 6, rot: 4, limit: 18 }, base: 0, n: 54 },
   { name: 'padded heads', outs: 5, ins: 15, map: PLAIN, base: 0, n: 5, head: 5 },
 ];
 

@@ -2,7 +2,7 @@
 import type { VectorInfo, ModelInfo, Opened } from '../../../workers/api';
 import type { FilesApi } from '../../../workers/contract';
 import { cancelled, LabError } from '../../../workers/errors';
-import { BOS, decode, encode, EOS, LAYERS, PIECES, WIDTH } from './toy';
+import { BOS, decode, encode, END, EOS, LAYERS, PIECES, START, WIDTH } from './toy';
 
 export const query = () => new URLSearchParams(location.search).get('fake') ?? '';
 export const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -88,12 +88,24 @@ export const fakeFiles: FilesApi = {
     vectors.delete(id);
     return Promise.resolve(shelf.keep(shelf.models().filter((model) => model.id !== id)));
   },
-  vocabulary: () => Promise.resolve({ pieces: PIECES, special: [BOS, EOS], bos: BOS, eos: [EOS], prependBos: true, chat: false }),
+  vocabulary: () =>
+    Promise.resolve({ pieces: PIECES, special: [BOS, EOS, START, END], bos: BOS, eos: [EOS], prependBos: true, chat: query() !== 'base' }),
   tokenize: (_model, text, bos = true) => {
     const ids = encode(text, bos);
     return Promise.resolve({ ids, pieces: ids.map((id) => PIECES[id] ?? '') });
   },
-  chat: () => Promise.reject(new LabError('chat-template-missing', 'This model has no chat template.', 'Write plain text.')),
+  chat: (_model, messages) => {
+    if (messages.some(({ role }, i) => role === messages[i - 1]?.role))
+      throw new LabError(
+        'chat-template-refused',
+        'The model’s chat template refuses this conversation: Conversation roles must alternate user/assistant/user/assistant/...',
+        'Change the turns: their order, or the roles that this model knows.',
+      );
+    const open = messages.at(-1)?.role === 'assistant';
+    const ids = messages.flatMap(({ role, content }) => [START, ...encode(`${role}\n${content}`, false), END, ...encode('\n', false)]);
+    ids.splice(open ? -2 : ids.length, open ? 2 : 0, ...(open ? [] : [START, ...encode('assistant\n', false)]));
+    return Promise.resolve({ ids, pieces: ids.map((id) => PIECES[id] ?? '') });
+  },
   decode: (_model, ids) => Promise.resolve(decode(ids)),
   vectors: () => Promise.resolve([...vectors.values()].map((kept) => kept.info)),
   vector: (id) => {

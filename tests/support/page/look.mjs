@@ -156,6 +156,45 @@ await portrait('lens-light-kl', { dark: false }, async (page) => {
   await page.getByText('KL to final', { exact: true }).first().click();
   await page.waitForTimeout(300);
 });
+/** @param {Page} page */
+const conversation = async (page) => {
+  await model(page);
+  await page.getByRole('switch', { name: 'Chat' }).click();
+  await page.getByRole('textbox', { name: 'Turn 1, user' }).fill('Who lights the lamp on the hill?\nThe day was cold and rainy.');
+  await page.getByRole('button', { name: 'Add turn' }).click();
+  await page.getByRole('textbox', { name: 'Turn 2, assistant' }).fill('Mira the baker lights the lamp.');
+  await page.getByRole('button', { name: 'Add turn' }).click();
+  await page.getByRole('textbox', { name: 'Turn 3, user' }).fill('Who walked to the harbour with her dog?');
+  await page.waitForTimeout(700);
+};
+/** @param {Page} page */
+const answered = async (page) => {
+  await conversation(page);
+  await page.getByRole('button', { name: 'Generate', exact: true }).click();
+  await page.waitForTimeout(2500);
+};
+await portrait('chat-dark', {}, answered);
+await portrait('chat-light', { dark: false }, answered);
+await portrait('chat-kept', { dark: false }, async (page) => {
+  await answered(page);
+  await page
+    .getByRole('button', { name: 'Stop' })
+    .click({ timeout: 500 })
+    .catch(() => undefined);
+  await page.getByRole('button', { name: 'Keep as turn' }).click();
+  await page.waitForTimeout(500);
+});
+await portrait('chat-error', {}, async (page) => {
+  await conversation(page);
+  await page.getByRole('combobox', { name: 'Role of turn 2' }).selectOption('user');
+  await page.waitForTimeout(500);
+});
+await portrait('chat-narrow', { width: 390, height: 844 }, answered);
+await portrait('chat-error-narrow', { width: 390, height: 844, dark: false }, async (page) => {
+  await conversation(page);
+  await page.getByRole('combobox', { name: 'Role of turn 2' }).selectOption('user');
+  await page.waitForTimeout(500);
+});
 await portrait('lost', { query: '?fake=lose' }, async (page) => {
   await model(page);
   await page.getByRole('button', { name: 'Generate', exact: true }).click();

@@ -10,9 +10,11 @@ bread to the boy . They sat by the lighthouse and ate the apples . It was a love
 
 const words = STORY.split(/\s+/).map((word) => (/^[.,]$/.test(word) ? word : ` ${word}`));
 const bytes = Array.from({ length: 256 }, (_, i) => `<0x${i.toString(16).toUpperCase().padStart(2, '0')}>`);
-export const PIECES = ['<bos>', '<eos>', '\n', ' ', ...bytes, ...new Set([...words, ...words.map((word) => word.trim())])];
+const chat = ['<|im_start|>', '<|im_end|>', 'system', 'user', 'assistant', 'You', ' You', 'keep', ' keep', 'Who', ' lights', ' light', '?'];
+export const PIECES = [...new Set(['<bos>', '<eos>', '\n', ' ', ...bytes, ...words, ...words.map((word) => word.trim()), ...chat])];
 export const BOS = 0;
 export const EOS = 1;
+export const [START, END] = [PIECES.indexOf('<|im_start|>'), PIECES.indexOf('<|im_end|>')];
 const idOf = new Map(PIECES.map((piece, id) => [piece, id]));
 
 export const LAYERS = 6;

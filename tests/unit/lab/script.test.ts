@@ -40,6 +40,7 @@ async function asked(script: string): Promise<{ used: unknown[]; request: Genera
   };
   const lab = {
     ready: Promise.resolve(),
+    chat: (messages: unknown) => Promise.resolve({ ids: messages }),
     use: (...all: unknown[]) => Promise.resolve(seen.used.push(...all)),
     lens: (request: unknown) => Promise.resolve(((seen.lens = request), { top: [[[{ piece: 'a' }]]] })),
     generate: (request: GenerateRequest) => {
@@ -83,6 +84,15 @@ describe('copy as script', () => {
       seed: 7,
       baseline: true,
     });
+  });
+
+  it('reads a conversation with the model’s own template', async () => {
+    const messages = [
+      { role: 'system', content: 'You “keep”\n`the` ${lamp}' },
+      { role: 'user', content: '' },
+    ];
+    const { request } = await asked(toScript({ ...screen, prompt: messages }));
+    expect(request?.prompt).toEqual(messages);
   });
 
   it('turns the dials again where they were turned', async () => {

@@ -12,6 +12,13 @@ const session: Session = {
   model: 'model-1',
   using: { weights: 'f32', fold: true, center: false },
   prompt: 'Once “upon”\na time',
+  chat: {
+    on: true,
+    turns: [
+      { role: 'system', content: '' },
+      { role: 'narrator', content: ' “Who”\n?' },
+    ],
+  },
   instrument: 'lens',
   dials: [
     {
@@ -53,13 +60,21 @@ describe('the session', () => {
   });
 
   it('starts where there is none', () => {
-    expect(readSession(null)).toMatchObject({ prompt: FIRST_PROMPT, instrument: 'generate', dials: [], compare: true, steps: [] });
+    expect(readSession(null)).toMatchObject({
+      prompt: FIRST_PROMPT,
+      chat: { on: false, turns: [] },
+      instrument: 'generate',
+      dials: [],
+      compare: true,
+      steps: [],
+    });
     expect(readSession(null).model).toBeUndefined();
   });
 
   it('takes what it can of a broken one', () => {
     const broken = JSON.stringify({
       prompt: 7,
+      chat: { on: 'yes', turns: [{ role: 3, content: 'a' }, 'x', { role: 'system' }] },
       dials: [{ id: 'x' }, null, { id: 'y', vector: 'v', at: 'hook_embed', kind: 'melt' }],
       sampling: { topP: 9, tokens: -4 },
       steps: [{ position: 'x' }, 4],
@@ -69,6 +84,13 @@ describe('the session', () => {
     expect(read.prompt).toBe(FIRST_PROMPT);
     expect(read.dials).toMatchObject([{ id: 'y', kind: 'add', strength: 1, enabled: true, scope: 'all' }]);
     expect(read.sampling).toMatchObject({ topP: 1, tokens: 1 });
+    expect(read.chat).toEqual({
+      on: false,
+      turns: [
+        { role: 'user', content: 'a' },
+        { role: 'system', content: '' },
+      ],
+    });
     expect(read.steps).toEqual([]);
     expect(read.origin).toEqual([1]);
   });

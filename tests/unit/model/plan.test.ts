@@ -8,7 +8,7 @@ import { weightTable } from '../../../workers/model/matrices';
 import { unembed } from '../../../workers/model/head';
 import { plan, type PlanInput, type Planner, type Tap } from '../../../workers/model/plan';
 import type { ModelSpec } from '../../../workers/model/spec';
-import { GPT2_SMALL, SMALL_LLAMA } from '../../support/specs';
+import { GPT2_SMALL, SMALL_LLAMA, SPECS, type ModelName } from '../../support/specs';
 
 const DEFAULT_BINDING = 128 << 20;
 const plannerOf = (spec: ModelSpec, limit = 2 ** 31, matvec: 'register' | 'workgroup' = 'register'): Planner => {
@@ -147,6 +147,89 @@ describe.each([
       expect(reader, name).toBeGreaterThanOrEqual(0);
       expect(reader, name).toBeLessThan(copy);
     }
+  });
+});
+
+/** What one layer of a decoded token takes, by what the family asks for. */
+const A_LAYER: [model: ModelName, dispatches: number, why: string][] = [
+  ['gpt2', 5, 'norm and qkv; attention; its output; norm, MLP in and activation; MLP out'],
+  ['TinyStories-33M', 5, 'a window costs nothing'],
+  ['pythia-160m', 5, 'side by side or one after the other is the same work'],
+  ['Llama-3.2-1B', 5, 'a scaled rotation is a table'],
+  ['Mistral-7B-v0.1', 5, 'as Llama'],
+  ['Qwen2.5-0.5B', 5, 'as Llama'],
+  ['phi-2', 5, 'one norm, computed in both projections'],
+  ['Phi-3-mini-4k-instruct', 5, 'as Llama'],
+  ['Qwen3-0.6B', 6, 'and the norm of each head'],
+  ['gemma-2-2b', 7, 'and a norm after each branch'],
+  ['gemma-3-1b-pt', 8, 'and both'],
+  ['attn-only-2l', 3, 'no MLP'],
+];
+
+describe.each(A_LAYER)('%s: %i dispatches a layer (%s)', (model, count) => {
+  const spec = SPECS[model];
+  const whole = (planner: Planner, input: PlanInput): Op[] => {
+    const { ops, stream } = plan(planner, input);
+    return [...ops, ...unembed(planner, { x: stream.buffer, row0: 0, rows: 1, normed: stream.normed })];
+  };
+
+  test('for a decoded token, with every kind of kernel; the embedding and the logits are one each', () => {
+    expect(Object.keys(SPECS)).toHaveLength(A_LAYER.length);
+    expect(count).toBeLessThanOrEqual(8);
+    for (const matvec of ['register', 'workgroup'] as const) {
+      const all = whole(plannerOf(spec, 2 ** 40, matvec), inputOf(1));
+      expect(dispatches(all).length).toBe(all.length);
+      expect(all.length).toBe(1 + count * spec.layers + 1);
+      for (let layer = 0; layer < spec.layers; layer++)
+        expect(all.filter((op) => op.hook?.startsWith(`blocks.${layer}.`)).length, `layer ${layer}`).toBe(count);
+    }
+  });
+
+  test('each layer attends through its own window, with its own scale and cap, and turns by its own table', () => {
+    const all = dispatches(plan(plannerOf(spec, 2 ** 40), inputOf(1)).ops);
+    const windows = all.filter((op) => op.kernel === 'attention').map((op) => op.params[4]);
+    expect(windows).toEqual([...spec.attention.windows]);
+    const capped = all.filter((op) => op.kernel === 'attention').map((op) => op.defines['CAP'] !== 0);
+    expect(new Set(capped)).toEqual(new Set([spec.attention.cap > 0]));
+    if (spec.positions.kind !== 'rotary') return;
+    const tables = all.flatMap((op) => op.bind.flatMap((bind) => (bind?.buffer.startsWith('rope.') ? [bind.buffer] : [])));
+    expect(tables).toEqual(spec.positions.tableOf.map((table) => `rope.${table}`));
+  });
+
+  test('an edit or a look at any hook costs at most one dispatch more; at scores and patterns none', () => {
+    const planner = plannerOf(spec, 2 ** 40);
+    const plain = dispatches(whole(planner, inputOf(1))).length;
+    const layers = [0, Math.floor(spec.layers / 2), spec.layers - 1];
+    const names = [...planner.hooks.keys()].filter(
+      (name) => !name.startsWith('blocks.') || layers.some((l) => name.startsWith(`blocks.${l}.`)),
+    );
+    for (const name of names) {
+      const edit = dispatches(whole(planner, inputOf(1, { sites: edited(name) }))).length - plain;
+      const tap = dispatches(whole(planner, inputOf(1, { taps: tapped(name) }))).length - plain;
+      const both = dispatches(whole(planner, inputOf(1, { sites: edited(name), taps: tapped(name) }))).length - plain;
+      const short = name.replace(/^blocks\.\d+\./, '');
+      // Tapped, the token embedding must be seen before the positions are added: edited as well, that is one more.
+      const most = short === 'hook_embed' && spec.positions.kind === 'learned' ? [edit, tap] : [edit, tap, both];
+      expect(
+        most.every((cost) => cost === 0 || cost === 1),
+        `${name}: ${edit}, ${tap}, ${both}`,
+      ).toBe(true);
+      const free =
+        /attn\.hook_(attn_scores|pattern)$/.test(short) ||
+        /^ln[12]_post\./.test(short) ||
+        (spec.attention.qkNorm && /attn\.hook_(q|k|v|rot_q|rot_k)$/.test(short));
+      if (free) expect([edit, tap, both], name).toEqual([0, 0, 0]);
+      else expect(edit, name).toBe(1);
+    }
+  });
+
+  test('all hooks at once: every one is in the plan, edited before it is copied', () => {
+    const planner = plannerOf(spec, 2 ** 40);
+    const names = [...planner.hooks.keys()];
+    const sites = new Map(names.map((name): [string, Site] => [name, { first: 20, count: 1 }]));
+    const all = plan(planner, inputOf(1, { sites, taps: names.flatMap((name) => tapped(name)) })).ops;
+    const copies = all.flatMap((op) => (op.op === 'copy' ? [op.hook] : []));
+    expect([...copies].sort()).toEqual([...names].sort());
   });
 });
 
