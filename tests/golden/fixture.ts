@@ -35,6 +35,19 @@ export const FIXTURES = [
 ] as const;
 export type FixtureName = (typeof FIXTURES)[number];
 
+/**
+ * Those that between them use every feature: they are run in every set of kernel variants, the others in the plain ones alone, because a
+ * software renderer takes seconds to compile the variants with barriers.
+ */
+export const EVERY_FEATURE: readonly FixtureName[] = [
+  'gpt2-odd',
+  'llama-gqa',
+  'neox-partial',
+  'gemma2-caps',
+  'gemma3-windows',
+  'phi3-fused',
+];
+
 /** Reads a file by its path under tests/golden/fixtures. */
 export type Read = (path: string) => Promise<Uint8Array<ArrayBuffer>>;
 
