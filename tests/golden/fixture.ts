@@ -32,6 +32,9 @@ export const FIXTURES = [
   'phi2-gqa',
   'phi3-fused',
   'phi3-longrope',
+  'toy-attn',
+  'toy-grok',
+  'toy-ln',
 ] as const;
 export type FixtureName = (typeof FIXTURES)[number];
 
