@@ -86,6 +86,11 @@ export async function loadFixture(name: FixtureName, read: Read = fetched): Prom
   };
 }
 
+/** What TransformerLens makes of a fixture with its weights processed: `<setting>/<hook>` of prompt 1 (make_processed.py). */
+export async function loadProcessed(name: FixtureName, read: Read = fetched): Promise<ReadonlyMap<string, Tensor>> {
+  return readSafetensors(await read(`processed/${name}.safetensors`));
+}
+
 /** A reference tensor by its key; a key that is not there is a mistake in the test. */
 export function golden(fixture: Fixture, key: string): Tensor {
   const tensor = fixture.golden.get(key);

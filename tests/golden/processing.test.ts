@@ -22,7 +22,7 @@ import { generate, openBench, run, steps, VARIANTS } from '../support/engine';
 import { CONFIGS, randomModel } from '../support/random-model';
 import { promptIds } from './cases';
 import { compareRows, describeComparison } from './compare';
-import { FIXTURES, loadFixture } from './fixture';
+import { FIXTURES, loadFixture, loadProcessed } from './fixture';
 import { twinOf } from './twin';
 
 const SAME = 1e-5;
@@ -187,6 +187,29 @@ describe.each(Object.entries(CONFIGS).filter(([name]) => /without attention bias
     await engine.use(model.record, { weights: 'stored' }, [], 'use');
     return { engine, record: model.record, spec: model.spec, weights: model.weights, ids: IDS };
   }, ['fold and center']);
+});
+
+describe.each(['gpt2-odd', 'llama-gqa', 'toy-ln'] as const)('%s against TransformerLens itself', (name) => {
+  test.each([
+    ['fold', { fold: true }],
+    ['center', { center: true }],
+    ['both', { fold: true, center: true }],
+  ])('%s', async (setting, options) => {
+    const fixture = await loadFixture(name);
+    const theirs = await loadProcessed(name);
+    const bench = await openBench(fixture.files);
+    await bench.engine.use(bench.record, { weights: 'stored', ...options }, [], 'use');
+    const hooks = (await bench.engine.hooks()).map((each) => each.name);
+    const [result] = await bench.engine.batch([run(promptIds(fixture.cases, 1), { taps: hooks })], 'job');
+    for (const hook of [...hooks, 'logits']) {
+      const expected = theirs.get(`${setting}/${hook}`);
+      const found = hook === 'logits' ? result?.logits : result?.taps[hook];
+      expect(found?.shape, hook).toEqual(expected?.shape);
+      const width = hook.endsWith('attn_scores') ? (found?.shape[1] ?? 1) ** 2 : (found?.shape.at(-1) ?? 1);
+      close(`TransformerLens, ${hook}`, found?.data ?? [], expected?.data ?? [], width, GOLDEN);
+    }
+    await bench.engine.unload(bench.record.id);
+  });
 });
 
 test('matrices in several pieces', async () => {
