@@ -24,7 +24,7 @@ describe.each(RUNS)('$name, $variants', (run) => {
     if (!found) throw new Error(`${run.name} was not opened`);
     return found;
   };
-  describe('hooks', () => hooks(opened));
+  describe('hooks', () => hooks(opened, run));
   describe('edits', () => edits(opened, run));
   describe('meaning', () => meaning(opened, run));
   describe('readouts', () => readouts(opened));
