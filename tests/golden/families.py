@@ -97,6 +97,7 @@ FAMILIES = {
         | {"qkv": "self_attn.qkv_proj", "o": "self_attn.o_proj", "gate_up": "mlp.gate_up_proj", "down": "mlp.down_proj"},
         fused="runs",
     ),
+    "starcoder2": Family(**LLAMA_NAMES, parts=NORMS | ATTN | {"up": "mlp.c_fc", "down": "mlp.c_proj"}),
 }
 
 
@@ -127,7 +128,7 @@ def spec_of(config) -> Spec:
         heads=config.num_attention_heads,
         kv_heads=getattr(config, "num_key_value_heads", config.num_attention_heads),
         norm="RMS" if hasattr(config, "rms_norm_eps") else "LN",
-        eps=first("layer_norm_epsilon", "layer_norm_eps", "rms_norm_eps"),
+        eps=first("layer_norm_epsilon", "layer_norm_eps", "norm_epsilon", "rms_norm_eps"),
         activation=first("activation_function", "hidden_activation", "hidden_act"),
         scales=tuple(scale / (layer + 1 if divided else 1) for layer in range(layers)),
         windows=tuple(windows),

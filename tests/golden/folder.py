@@ -148,6 +148,8 @@ KEYS = {
     "phi": "attention_dropout embd_pdrop hidden_act hidden_size intermediate_size layer_norm_eps max_position_embeddings "
     "num_attention_heads num_hidden_layers num_key_value_heads qk_layernorm resid_pdrop rope_parameters",
     "phi3": f"{LLAMA_KEYS} attention_dropout embd_pdrop original_max_position_embeddings pad_token_id resid_pdrop sliding_window",
+    "starcoder2": f"{LLAMA_KEYS.replace('rms_norm_eps', 'norm_epsilon')} attention_dropout embedding_dropout residual_dropout "
+    "sliding_window use_bias",
 }
 
 
