@@ -62,6 +62,7 @@ MISTAKES: dict[str, Callable[[Reference], Reference]] = {
     "score scale": plain_scale,
     "parallel": respecified(lambda s: {"parallel": not s.parallel}),
     "gelu": respecified(lambda s: {"activation": OTHER_GELU[s.activation]}),
+    "a norm": respecified(lambda s: {"norm": "LN"}),
     "embedding scale": respecified(lambda s: {"embed_scale": 1}),
     "gain": respecified(lambda s: {"gain": 0}),
     "q and k norm": without(".q_norm.", ".k_norm."),

@@ -19,12 +19,13 @@ class Family:
     parts: dict[str, str]
     pos: str | None = None
     mlp: str = "mlp"
-    # How the rows of one projection make q, k and v: "thirds", a third each; "heads", each head's q, k, v; "runs", all heads' q, then k, then v.
+    # How the rows of one projection make q, k and v: "thirds", a third each; "heads", each head's q, k, v; "runs", all heads' q,
+    # then the key-value heads' k, then their v.
     fused: str | None = None
     # Parts whose weight is [in, out].
     conv: bool = False
     # Names of buffers that old files hold and nobody reads.
-    ignored: tuple[str, ...] = field(default=())
+    ignored: tuple[str, ...] = ()
     # The file's names where they are not the module's.
     renamed: dict[str, str] = field(default_factory=dict)
 

@@ -34,8 +34,24 @@ export const FIXTURES = [
   'phi3-longrope',
   'starcoder2-bias',
   'starcoder2-window',
+  'toy-attn',
+  'toy-grok',
+  'toy-ln',
 ] as const;
 export type FixtureName = (typeof FIXTURES)[number];
+
+/**
+ * Those that between them use every feature: they are run in every set of kernel variants, the others in the plain ones alone, because a
+ * software renderer takes seconds to compile the variants with barriers.
+ */
+export const EVERY_FEATURE: readonly FixtureName[] = [
+  'gpt2-odd',
+  'llama-gqa',
+  'neox-partial',
+  'gemma2-caps',
+  'gemma3-windows',
+  'phi3-fused',
+];
 
 /** Reads a file by its path under tests/golden/fixtures. */
 export type Read = (path: string) => Promise<Uint8Array<ArrayBuffer>>;
@@ -70,6 +86,11 @@ export async function loadFixture(name: FixtureName, read: Read = fetched): Prom
     config: json(await read(`${name}/config.json`)) as Record<string, unknown>,
     golden: readSafetensors(await read(`${name}/golden.safetensors`)),
   };
+}
+
+/** What TransformerLens makes of a fixture with its weights processed: `<setting>/<hook>` of prompt 1 (make_processed.py). */
+export async function loadProcessed(name: FixtureName, read: Read = fetched): Promise<ReadonlyMap<string, Tensor>> {
+  return readSafetensors(await read(`processed/${name}.safetensors`));
 }
 
 /** A reference tensor by its key; a key that is not there is a mistake in the test. */

@@ -164,7 +164,8 @@ def old_rope(rope: dict, kind: str) -> dict:
     if "partial_rotary_factor" in rope:
         out[pct] = rope.pop("partial_rotary_factor")
     if rope["rope_type"] == "default":
-        return out
+        # Some families' files say that there is no scaling, others say nothing.
+        return out | ({"rope_scaling": None} if kind in ("qwen3", "gemma3_text", "phi") else {})
     if kind == "phi3":
         # Phi-3's own spelling: "type", and the original context a key of the config.
         rope = {"type": rope.pop("rope_type")} | rope

@@ -19,21 +19,19 @@ from folder import CORPUS, write_folder
 ROOT = Path(__file__).parent / "fixtures"
 
 
-def choose_prompts(fixture: Fixture, tokenizer) -> list[dict]:
-    """Texts of the wanted lengths, cut from the corpus, that encode to their ids and decode to themselves."""
-    bos = fixture.config.bos_token_id
-    own = AutoTokenizer.from_pretrained(ROOT / fixture.name, local_files_only=True)
+def choose_prompts(lengths, bos: int, adds_bos: bool, tokenizer, own) -> list[dict]:
+    """Texts of the wanted lengths, cut from the corpus, that encode to their ids and decode to themselves; `own` is the
+    folder's tokenizer as transformers reads it: Llama's adds the BOS, GPT-2's leaves it to the caller."""
     starts = ["", "the lens is small", "she moves it slowly to the left and the letters swim past", "one more turn of the ring"]
     flat = CORPUS.replace("\n", " ")
     prompts = []
-    for start, length in zip(starts, fixture.lengths, strict=True):
+    for start, length in zip(starts, lengths, strict=True):
         at = flat.index(start)
         text = tokenizer.decode(tokenizer.encode(flat[at:], add_special_tokens=False).ids[: length - 1])
         ids = [bos, *tokenizer.encode(text, add_special_tokens=False).ids]
         assert len(ids) == length, (text, len(ids), length)
-        # The folder's own tokenizer, as transformers reads it: Llama's adds the BOS, GPT-2's leaves it to the caller.
         own_ids = list(own(text).input_ids)
-        assert ids == (own_ids if fixture.words.adds_bos else [bos, *own_ids]), text
+        assert ids == (own_ids if adds_bos else [bos, *own_ids]), text
         prompts.append({"text": text, "ids": ids})
     return prompts
 
@@ -75,7 +73,9 @@ def make(fixture: Fixture) -> None:
         edited=edited(model),
         decode=tokenizer.decode,
     )
-    golden.write(subject, choose_prompts(fixture, tokenizer), folder)
+    own = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    prompts = choose_prompts(fixture.lengths, subject.bos, fixture.words.adds_bos, tokenizer, own)
+    golden.write(subject, prompts, folder)
 
 
 if __name__ == "__main__":

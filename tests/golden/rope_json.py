@@ -27,6 +27,7 @@ FACTORS = {
 }
 PHI3 = {"hidden_size": 3072, "num_attention_heads": 32, "max_position_embeddings": 131072, "original_max_position_embeddings": 4096}
 PHI4 = PHI3 | {"num_attention_heads": 24}
+GEMMA2 = {"hidden_size": 2304, "num_attention_heads": 8, "head_dim": 256}
 GEMMA3 = {"hidden_size": 640, "num_attention_heads": 4, "head_dim": 256, "num_hidden_layers": 6, "layer_types": None}
 GEMMA3_OLD = {"sliding_window_pattern": 6, "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0}
 
@@ -90,7 +91,7 @@ CONFIGS = (
         {"rope_theta": 10000.0, "partial_rotary_factor": 0.4},
         flat(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.4),
     ),
-    ("gemma2", "gemma2", {"hidden_size": 2304, "num_attention_heads": 8, "head_dim": 256}, {"rope_theta": 10000.0}, flat(rope_type="default", rope_theta=10000.0)),
+    ("gemma2", "gemma2", GEMMA2, {"rope_theta": 10000.0}, flat(rope_type="default", rope_theta=10000.0)),
     ("gemma3", "gemma3_text", GEMMA3, GEMMA3_OLD, nested({"rope_type": "default"})),
     (
         "gemma3-linear",

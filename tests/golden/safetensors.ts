@@ -38,14 +38,15 @@ function values(view: DataView, entry: Entry, start: number): Float32Array {
   return data;
 }
 
-/** Every tensor of a file, widened to f32 (exact for all three stored types). */
+/** Every tensor of numbers of a file, widened to f32 (exact for all three stored types). */
 export function readSafetensors(bytes: Uint8Array): Map<string, Tensor> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const length = Number(view.getBigUint64(0, true));
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))) as Record<string, Entry>;
   const tensors = new Map<string, Tensor>();
   for (const [name, entry] of Object.entries(header)) {
-    if (name === '__metadata__') continue;
+    // Masks, of bools or bytes, hold nothing learned.
+    if (name === '__metadata__' || !['F32', 'F16', 'BF16'].includes(entry.dtype)) continue;
     tensors.set(name, { shape: entry.shape, data: values(view, entry, 8 + length) });
   }
   return tensors;

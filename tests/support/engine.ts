@@ -7,6 +7,7 @@ import { shaders } from '../../workers/gpu/shaders';
 import { Library } from '../../workers/library/library';
 import { noLocks } from '../../workers/library/locks';
 import { openTensors } from '../../workers/library/tensors';
+import { EVERY_FEATURE, FIXTURES, type FixtureName } from '../golden/fixture';
 
 export interface Bench {
   engine: Engine;
@@ -19,6 +20,12 @@ export const VARIANTS = [
   'matvec:workgroup,matmul:tiled,attention:workgroup',
   'matvec:subgroup,matmul:tiled,attention:workgroup',
 ] as const;
+
+/** Every fixture with the plain kernels; those with every feature in the others too. Subgroups serve decoding alone: meaning.test.ts has them. */
+export const RUNS: readonly (readonly [FixtureName, (typeof VARIANTS)[number]])[] = [
+  ...FIXTURES.map((name) => [name, VARIANTS[0]] as const),
+  ...EVERY_FEATURE.map((name) => [name, VARIANTS[1]] as const),
+];
 
 export async function openBench(
   dropped: readonly OpenedFile[],

@@ -2,11 +2,10 @@
  * Configs into specs: what each family makes of a real model's config.json, that the two ways transformers has spelled rotary
  * positions mean the same, which layers slide, and that what the engine does not run is refused and never ignored.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { FAMILIES, familyOf } from '../../../workers/model/families';
 import type { Config } from '../../../workers/model/family';
-import { rotary } from '../../../workers/model/rope';
 import { attentionScale, firstKey, windowOf, type ModelSpec } from '../../../workers/model/spec';
 import { at } from '../../reference/array';
 import { CONFIGS, SPECS, type ModelName } from '../../support/specs';
@@ -194,32 +193,29 @@ describe('old and new spellings of rotary positions are one spec', () => {
     expect(at(table?.frequencies ?? [], 1)).toBeCloseTo(10000 ** (-2 / 96) / 1.02, 14);
   });
 
-  const fixture = new URL('../../golden/fixtures/rope.json', import.meta.url);
-  describe.skipIf(!existsSync(fixture))('transformers’ own frequencies', () => {
-    const cases = existsSync(fixture) ? (JSON.parse(readFileSync(fixture, 'utf8')) as RopeCases) : { cases: [] };
-    test.each(cases.cases.map((each) => ({ name: each.name, each })))('$name', ({ each }) => {
-      for (const config of [each.old, each.new].filter((given) => given !== undefined)) {
-        const found = rotary(config, { dHead: each.d_head, ...(each.layer_type ? { layerType: each.layer_type } : {}) });
-        expect(found.table.frequencies).toHaveLength(each.frequencies.length);
-        found.table.frequencies.forEach((frequency, i) =>
-          expect(Math.abs(frequency / at(each.frequencies, i) - 1), `${each.name}, ${i}`).toBeLessThan(1e-6),
-        );
-        expect(found.table.scale).toBeCloseTo(each.scale, 6);
-      }
-    });
+  // Made by tests/golden/make.py from transformers' own code, run in float64.
+  const cases = JSON.parse(readFileSync(new URL('../../golden/fixtures/rope.json', import.meta.url), 'utf8')) as RopeCase[];
+  const rest = { num_hidden_layers: 6, intermediate_size: 8, vocab_size: 8, max_position_embeddings: 131072 };
+  test.each(cases.map((each) => ({ name: each.name, each })))('transformers’ own frequencies: $name', ({ each }) => {
+    for (const config of [each.old, each.new]) {
+      const { tables, tableOf, dims } = rotaryOf(specOf({ ...rest, ...config }));
+      // Of six layers of Gemma 3, the last is full.
+      const table = tables[at(tableOf, each.layer_type === 'full_attention' ? 5 : 0)];
+      expect(dims).toBe(2 * each.inv_freq.length);
+      expect(table?.frequencies).toHaveLength(each.inv_freq.length);
+      each.inv_freq.forEach((right, i) => expect(Math.abs(at(table?.frequencies ?? [], i) / right - 1), `pair ${i}`).toBeLessThan(1e-6));
+      expect(table?.scale).toBeCloseTo(each.attention_factor, 12);
+    }
   });
 });
 
-interface RopeCases {
-  cases: {
-    name: string;
-    old?: Config;
-    new?: Config;
-    d_head: number;
-    layer_type?: 'sliding_attention' | 'full_attention';
-    frequencies: number[];
-    scale: number;
-  }[];
+interface RopeCase {
+  name: string;
+  old: Config;
+  new: Config;
+  layer_type?: 'sliding_attention' | 'full_attention';
+  inv_freq: number[];
+  attention_factor: number;
 }
 
 describe('the multimodal Gemma 3', () => {

@@ -3,6 +3,7 @@
  * The references are float32 roundings of float64 values (at most 6e-8 off), hence the bound of 2e-7 a row.
  */
 import { describe, expect, test } from 'vitest';
+import { windowOf } from '../../../workers/model/spec';
 import { describeComparison, compareRows } from '../../golden/compare';
 import { engineRun, promptIds } from '../../golden/cases';
 import { FIXTURES, golden, goldenHooks } from '../../golden/fixture';
@@ -23,7 +24,7 @@ function expectRows(name: string, actual: ArrayLike<number>, expected: { shape: 
 describe.each(FIXTURES)('%s', async (name) => {
   const { fixture, spec, weights } = await twin(name);
   const { cases } = fixture;
-  const vocab = spec.vocab;
+  const vocab = spec.vocabOut;
   const special = new Set(cases.special);
   const runs = new Map<string, ReturnType<typeof record>>();
   const unedited = (ids: readonly number[]) => {
@@ -56,6 +57,7 @@ describe.each(FIXTURES)('%s', async (name) => {
       ids: run.ids,
       promptLength: run.promptLength,
       special,
+      window: (layer) => windowOf(spec, layer),
       unedited: (ids, hookName) => {
         const found = unedited(ids).get(hookName);
         if (!found) throw new Error(`no hook ${hookName}`);

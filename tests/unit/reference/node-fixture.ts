@@ -13,7 +13,10 @@ export interface Twin {
   weights: Weights;
 }
 
+export const nodeFixture = (name: FixtureName): Promise<Fixture> =>
+  loadFixture(name, async (path) => new Uint8Array(await readFile(new URL(path, ROOT))));
+
 export async function twin(name: FixtureName): Promise<Twin> {
-  const fixture = await loadFixture(name, async (path) => new Uint8Array(await readFile(new URL(path, ROOT))));
+  const fixture = await nodeFixture(name);
   return { fixture, ...(await twinOf(fixture)) };
 }
