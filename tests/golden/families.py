@@ -112,7 +112,9 @@ def head_dim_of(config) -> int:
 
 def spec_of(config) -> Spec:
     def first(*names):
-        return next(getattr(config, name) for name in names if hasattr(config, name))
+        found = next((name for name in names if hasattr(config, name)), None)
+        assert found, f"{config.model_type} calls it none of {', '.join(names)}: say what in spec_of"
+        return getattr(config, found)
 
     kind, layers, width = config.model_type, config.num_hidden_layers, head_dim_of(config)
     gemma = kind.startswith("gemma")

@@ -185,6 +185,7 @@ def respelled(kept: dict, config) -> dict:
 
 def write_config(fixture: Fixture, folder: Path) -> None:
     kind = fixture.config.model_type
+    assert kind in KEYS, f"{kind} has no line in KEYS: what its config.json says"
     config = json.loads(fixture.config.to_json_string(use_diff=False))
     keys = [*KEYS[kind].split(), "model_type", "vocab_size", "tie_word_embeddings", "bos_token_id", "eos_token_id"]
     kept = {"architectures": [fixture.model.__name__]} | {key: config[key] for key in keys}
