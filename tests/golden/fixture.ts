@@ -41,8 +41,8 @@ export const FIXTURES = [
 export type FixtureName = (typeof FIXTURES)[number];
 
 /**
- * Those that between them use every feature: they are run in every set of kernel variants, the others in the plain ones alone, because a
- * software renderer takes seconds to compile the variants with barriers.
+ * Those that between them use every feature. They are run in every set of kernel variants, the others in the plain ones alone; and what
+ * does not depend on a model is asked of these alone: a software renderer takes seconds to compile each form of each kernel.
  */
 export const EVERY_FEATURE: readonly FixtureName[] = [
   'gpt2-odd',

@@ -36,7 +36,7 @@ const ROTARY = { ...TOY, positional_embedding_type: 'rotary', rotary_dim: 4, n_k
 const MODELS: [string, Record<string, unknown>, string[]][] = [
   ['a toy', TOY, []],
   ['a toy without what may be missing', TOY, ['ln_final.w', 'blocks.1.ln1.w', 'blocks.0.attn.b_Q', 'unembed.b_U']],
-  ['a gated toy, rotary, grouped', { ...ROTARY, gated_mlp: true, act_fn: 'silu' }, []],
+  ['a toy, rotary, grouped', { ...ROTARY, act_fn: 'silu' }, []],
   ['an attention-only toy', { ...ROTARY, attn_only: true, normalization_type: null }, []],
   [
     'Gemma 2: gains kept less 1',

@@ -7,7 +7,7 @@ import { shaders } from '../../workers/gpu/shaders';
 import { Library } from '../../workers/library/library';
 import { noLocks } from '../../workers/library/locks';
 import { openTensors } from '../../workers/library/tensors';
-import { EVERY_FEATURE, FIXTURES, type FixtureName } from '../golden/fixture';
+import { EVERY_FEATURE, FIXTURES, type Fixture, type FixtureName } from '../golden/fixture';
 
 export interface Bench {
   engine: Engine;
@@ -21,10 +21,20 @@ export const VARIANTS = [
   'matvec:subgroup,matmul:tiled,attention:workgroup',
 ] as const;
 
+/** A fixture, and the kernels that it is run with. */
+export interface Run {
+  name: FixtureName;
+  variants: (typeof VARIANTS)[number];
+}
+export interface Opened {
+  fixture: Fixture;
+  bench: Bench;
+}
+
 /** Every fixture with the plain kernels; those with every feature in the others too. Subgroups serve decoding alone: meaning.test.ts has them. */
-export const RUNS: readonly (readonly [FixtureName, (typeof VARIANTS)[number]])[] = [
-  ...FIXTURES.map((name) => [name, VARIANTS[0]] as const),
-  ...EVERY_FEATURE.map((name) => [name, VARIANTS[1]] as const),
+export const RUNS: readonly Run[] = [
+  ...FIXTURES.map((name) => ({ name, variants: VARIANTS[0] })),
+  ...EVERY_FEATURE.map((name) => ({ name, variants: VARIANTS[1] })),
 ];
 
 export async function openBench(

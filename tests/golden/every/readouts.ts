@@ -1,32 +1,28 @@
 /**
  * What is read off the logits, against float64: the logit lens (top tokens, entropy, KL to the final, rank and probability of
- * a tracked token), the loss, the first k, weights run in another type, and the choice of `skipSpecial`.
+ * a tracked token), the loss, the first k, and the choice of `skipSpecial`.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { lensLayers } from '../../workers/model/lens';
-import type { ModelSpec } from '../../workers/model/spec';
-import { at } from '../reference/array';
-import { readStream } from '../reference/forward';
-import { entropy, kl, logSoftmax, rank, topK } from '../reference/softmax';
-import type { Weights } from '../reference/weights';
-import { add, openBench, run, vector, type Bench } from '../support/engine';
-import { promptIds } from './cases';
-import { compareRows, describeComparison } from './compare';
-import { FIXTURES, golden, loadFixture, type Fixture } from './fixture';
-import { twinOf } from './twin';
+import { beforeAll, expect, test } from 'vitest';
+import { lensLayers } from '../../../workers/model/lens';
+import type { ModelSpec } from '../../../workers/model/spec';
+import { at } from '../../reference/array';
+import { readStream } from '../../reference/forward';
+import { entropy, kl, logSoftmax, rank, topK } from '../../reference/softmax';
+import type { Weights } from '../../reference/weights';
+import { add, run, vector, type Bench, type Opened } from '../../support/engine';
+import { promptIds } from '../cases';
+import { compareRows, describeComparison } from '../compare';
+import { golden, type Fixture } from '../fixture';
+import { twinOf } from '../twin';
 
-describe.each(FIXTURES)('%s', (name) => {
+export function readouts(opened: () => Opened): void {
   let fixture: Fixture;
   let bench: Bench;
   let spec: ModelSpec;
   let weights: Weights;
   beforeAll(async () => {
-    fixture = await loadFixture(name);
-    bench = await openBench(fixture.files);
+    ({ fixture, bench } = opened());
     ({ spec, weights } = await twinOf(fixture));
-  });
-  afterAll(async () => {
-    await bench.engine.unload(bench.record.id);
   });
 
   test('the logit lens at every layer and position', async () => {
@@ -91,23 +87,4 @@ describe.each(FIXTURES)('%s', (name) => {
     expect(skipped?.logits?.data).toEqual(listed?.logits?.data);
     expect(skipped?.logits?.data).not.toEqual(all?.logits?.data);
   });
-});
-
-test('16-bit weights run as f32 give the same numbers; f32 run as f16 gives near ones, and says so', async () => {
-  for (const name of ['gpt2-scaled', 'llama-bf16', 'gpt2-odd'] as const) {
-    const fixture = await loadFixture(name);
-    const ids = promptIds(fixture.cases, 1);
-    const stored = await openBench(fixture.files);
-    const [first] = await stored.engine.batch([run(ids)], 'job');
-    const width = stored.record.info.dVocab;
-    for (const weights of ['f32', 'f16'] as const) {
-      const info = await stored.engine.use(stored.record, { weights }, [], 'use');
-      expect(info.weights).toBe(weights);
-      expect(info.badge).toContain(weights);
-      const [again] = await stored.engine.batch([run(ids)], 'job');
-      const found = compareRows(again?.logits?.data ?? [], first?.logits?.data ?? [], width, weights === 'f32' ? 1e-5 : 2e-2);
-      expect(found.within, describeComparison(`${name} as ${weights}`, found)).toBe(true);
-    }
-    await stored.engine.unload(stored.record.id);
-  }
-});
+}

@@ -2,25 +2,21 @@
  * Every default hook of every fixture against PyTorch: all together (every sublayer open), and each alone (all others
  * fused), in every set of kernel variants. Tolerance: DESIGN §8, 5e-5 of the row's largest value; open against fused 1e-5.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openBench, run, RUNS, type Bench } from '../support/engine';
-import { promptIds } from './cases';
-import { compareRows, describeComparison } from './compare';
-import { golden, goldenHooks, loadFixture, type Fixture } from './fixture';
+import { beforeAll, expect, test } from 'vitest';
+import { run, type Bench, type Opened } from '../../support/engine';
+import { promptIds } from '../cases';
+import { compareRows, describeComparison } from '../compare';
+import { golden, goldenHooks, type Fixture } from '../fixture';
 
 const GOLDEN = 5e-5;
 const SAME = 1e-5;
 const last = (shape: readonly number[]): number => shape.at(-1) ?? 1;
 
-describe.each(RUNS)('%s, %s', (name, variants) => {
+export function hooks(opened: () => Opened): void {
   let fixture: Fixture;
   let bench: Bench;
-  beforeAll(async () => {
-    fixture = await loadFixture(name);
-    bench = await openBench(fixture.files, { variants });
-  });
-  afterAll(async () => {
-    await bench.engine.unload(bench.record.id);
+  beforeAll(() => {
+    ({ fixture, bench } = opened());
   });
 
   test('names every default hook', async () => {
@@ -58,4 +54,4 @@ describe.each(RUNS)('%s, %s', (name, variants) => {
       expect(same.within, describeComparison(`logits beside ${hook}`, same)).toBe(true);
     }
   });
-});
+}

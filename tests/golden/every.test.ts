@@ -1,0 +1,31 @@
+/**
+ * Every fixture, opened once: its hooks, its edited runs, what generation and batches mean, what is read off its logits. One device
+ * for all of that, because a kernel is compiled for each device anew, and on a processor that is where the time goes.
+ */
+import { afterAll, beforeAll, describe } from 'vitest';
+import { openBench, RUNS, type Opened } from '../support/engine';
+import { loadFixture } from './fixture';
+import { edits } from './every/edits';
+import { hooks } from './every/hooks';
+import { meaning } from './every/meaning';
+import { readouts } from './every/readouts';
+
+describe.each(RUNS)('$name, $variants', (run) => {
+  let found: Opened | undefined;
+  beforeAll(async () => {
+    const fixture = await loadFixture(run.name);
+    found = { fixture, bench: await openBench(fixture.files, { variants: run.variants }) };
+  });
+  afterAll(async () => {
+    const bench = found?.bench;
+    if (bench) await bench.engine.unload(bench.record.id);
+  });
+  const opened = (): Opened => {
+    if (!found) throw new Error(`${run.name} was not opened`);
+    return found;
+  };
+  describe('hooks', () => hooks(opened));
+  describe('edits', () => edits(opened, run));
+  describe('meaning', () => meaning(opened, run));
+  describe('readouts', () => readouts(opened));
+});
