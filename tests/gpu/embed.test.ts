@@ -73,7 +73,15 @@ describe.each(['f32', 'f16', 'bf16'] as const)('%s', (dtype) => {
 
 test('a table in more pieces than are bound at once takes a dispatch for each four', () => {
   const pieces = Array.from({ length: 9 }, (_, i) => ({ buffer: `w#${i}`, row0: 2 * i, rows: 2 }));
-  const ops = embed({ rows: 1, table: { n: 18, k: 4, dtype: 'f32', pieces }, pos: { context: 1 }, d: 4, y: 'y', vocab: 18, hook: 'hook_embed' });
+  const ops = embed({
+    rows: 1,
+    table: { n: 18, k: 4, dtype: 'f32', pieces },
+    pos: { context: 1 },
+    d: 4,
+    y: 'y',
+    vocab: 18,
+    hook: 'hook_embed',
+  });
   expect(ops.map(({ defines }) => defines['PIECES'])).toEqual([4, 4, 1]);
   for (const op of ops) expect(op.bind.length).toBeLessThanOrEqual(8);
 });

@@ -9,6 +9,12 @@ import type { ModelSpec } from '../spec';
 
 const NORMS: Readonly<Record<string, ModelSpec['norm']['kind']>> = { LN: 'layer', LNPre: 'layer', RMS: 'rms', RMSPre: 'rms' };
 
+/** Switches of TransformerLens's that change what a model computes, and that the engine does not have. */
+const OTHERS = [
+  ...['use_normalization_before_and_after', 'use_qk_norm', 'post_embedding_ln', 'use_attention_sinks', 'use_logn_attn'],
+  ...['use_NTK_by_parts_rope', 'use_yarn_rope', 'use_dynamic_ntk_rope'],
+];
+
 function positions(config: Config, layers: number, dHead: number): ModelSpec['positions'] {
   const kind = String(config['positional_embedding_type'] ?? 'standard');
   if (kind === 'standard') return { kind: 'learned' };
@@ -47,8 +53,9 @@ export const toy: Family = {
       (normalization ?? null) === null ? 'none' : (NORMS[String(normalization)] ?? refuse(`the norm “${String(normalization)}”`));
     if (String(config['attention_dir'] ?? 'causal') !== 'causal') refuse('attention that looks ahead');
     if (flag(config, 'final_rms', false) && kind === 'layer') refuse('an RMSNorm after LayerNorms (final_rms)');
-    for (const other of ['use_normalization_before_and_after', 'use_qk_norm', 'post_embedding_ln'])
-      if (flag(config, other, false)) refuse(other);
+    for (const other of OTHERS) if (flag(config, other, false)) refuse(other);
+    for (const other of ['clip_qkv', 'num_experts', 'rotary_base_local']) if ((config[other] ?? null) !== null) refuse(other);
+    if (real(config, 'rotary_scaling_factor', 1) !== 1) refuse('rotary positions that are scaled (rotary_scaling_factor)');
     const only = flag(config, 'attn_only', false);
     const scale = real(config, 'attn_scale', -1);
     const gated = !only && flag(config, 'gated_mlp', false);
@@ -130,7 +137,14 @@ export const toy: Family = {
       for (const [part, name] of into)
         rules.push({ name: `${at}.mlp.${name}`, shape: [D, M], place: { matrix: 'mlp.in', layer, part }, transposed: true });
       rules.push(
-        { name: `${at}.mlp.b_in`, shape: [M], place: { vector: 'mlp.in.b', layer, part: spec.mlp.gated ? 'up' : 'in' }, optional: true },
+        {
+          name: `${at}.mlp.b_in`,
+          shape: [M],
+          place: { vector: 'mlp.in.b', layer, part: spec.mlp.gated ? 'up' : 'in' },
+          optional: true,
+          // TransformerLens adds it to the product of the two, where the engine has it on one of them.
+          ...(spec.mlp.gated ? { zeros: 'a bias behind a gated MLP’s product' } : {}),
+        },
         { name: `${at}.mlp.W_out`, shape: [M, D], place: { matrix: 'mlp.out', layer }, transposed: true },
         { name: `${at}.mlp.b_out`, shape: [D], place: { vector: 'mlp.out.b', layer }, optional: true },
       );
