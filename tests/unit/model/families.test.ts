@@ -300,15 +300,21 @@ describe('what is not run is refused, with a code and a hint', () => {
     ['a toy with norms after', 'config-unsupported', { ...toy, use_normalization_before_and_after: true }],
     ['a toy with norms of q and k', 'config-unsupported', { ...toy, use_qk_norm: true }],
     ['a toy with a norm behind its embedding', 'config-unsupported', { ...toy, post_embedding_ln: true }],
-    // TransformerLens: post = act(x·W_gate) ⊙ (x·W_in) + b_in. With b_in inside the product it is another model.
-    ['a gated toy', 'config-unsupported', { ...toy, attn_only: false, gated_mlp: true }],
-    ...['use_NTK_by_parts_rope', 'use_yarn_rope', 'use_dynamic_ntk_rope', 'use_logn_attn', 'use_attention_sinks'].map(
-      (name): [string, string, Config] => [`a toy with ${name}`, 'config-unsupported', { ...toy, [name]: true }],
-    ),
-    ['a toy that clips', 'config-unsupported', { ...toy, clip_qkv: 8 }],
+    ['a toy with attention sinks', 'config-unsupported', { ...toy, use_attention_sinks: true }],
+    ['a toy that clips q, k and v', 'config-unsupported', { ...toy, clip_qkv: 8 }],
+    ['a toy whose queries grow with the position', 'config-unsupported', { ...toy, use_logn_attn: true }],
     ['a toy of experts', 'config-unsupported', { ...toy, num_experts: 4 }],
-    ['a toy with a base for its local layers', 'config-unsupported', { ...toy, rotary_base_local: 10000 }],
-    ['a toy whose rotation is stretched', 'config-unsupported', { ...toy, rotary_scaling_factor: 8 }],
+    ...[
+      { use_NTK_by_parts_rope: true },
+      { use_yarn_rope: true },
+      { use_dynamic_ntk_rope: true },
+      { rotary_scaling_factor: 8 },
+      { rotary_base_local: 1e4 },
+    ].map((scaled): [string, string, Config] => [
+      `a toy with ${Object.keys(scaled).join()}`,
+      'config-unsupported',
+      { ...toy, positional_embedding_type: 'rotary', ...scaled },
+    ]),
     ['a toy whose heads do not share evenly', 'config-unsupported', { ...toy, n_key_value_heads: 3 }],
     ['no number of layers', 'config-value', without(CONFIGS['Llama-3.2-1B'], 'num_hidden_layers')],
     ['half a layer', 'config-value', { ...CONFIGS['Llama-3.2-1B'], num_hidden_layers: 1.5 }],
@@ -321,9 +327,11 @@ describe('what is not run is refused, with a code and a hint', () => {
     expect(error.hint.length).toBeGreaterThan(10);
   });
 
-  test('what TransformerLens writes for “not that” is not refused', () => {
-    const none = { clip_qkv: null, num_experts: null, rotary_base_local: null, rotary_scaling_factor: 1, use_yarn_rope: false };
-    expect(specOf({ ...toy, ...none, attn_scores_soft_cap: -1, output_logits_soft_cap: -1 })).toEqual(SPECS['attn-only-2l']);
+  test('what TransformerLens writes of it where it is off is no reason', () => {
+    const off = { use_attention_sinks: false, clip_qkv: null, use_logn_attn: false, num_experts: null, rotary_base_local: null };
+    const rest = { use_NTK_by_parts_rope: false, use_yarn_rope: false, use_dynamic_ntk_rope: false, rotary_scaling_factor: 1 };
+    const rotary = { ...toy, positional_embedding_type: 'rotary' };
+    expect(specOf({ ...rotary, ...off, ...rest })).toEqual(specOf(rotary));
   });
 
   test('every family names its types once, and reads a config of its own', () => {
