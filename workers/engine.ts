@@ -70,6 +70,8 @@ export class Engine implements EngineApi {
   private readonly generations = new Map<string, Generation>();
   private count = 0;
   private recovery: Promise<void> | undefined;
+  /** A recovery began and has not come to its end: the model or a generation may be missing, though the device is there. */
+  private halfway = false;
 
   constructor(private readonly parts: EngineParts) {}
 
@@ -195,6 +197,7 @@ export class Engine implements EngineApi {
     if (this.model) freeModel(this.model);
     this.model = undefined;
     this.inUse = undefined;
+    this.halfway = false;
   }
 
   hooks(): Promise<{ name: string; shape: string[] }[]> {
@@ -353,7 +356,7 @@ export class Engine implements EngineApi {
   private steady<T>(work: () => Promise<T>): Promise<T> {
     return this.queue.run(async () => {
       // A recovery that failed is tried again by whoever comes next.
-      if (this.gpu?.lostError) await this.recover();
+      if (this.gpu?.lostError || this.halfway) await this.recover();
       try {
         return await work();
       } catch (thrown) {
@@ -383,7 +386,7 @@ export class Engine implements EngineApi {
 
   /** A new device, the model from the shelf again, every generation's cache as it was. Once for every loss. */
   private recover(): Promise<void> {
-    if (this.gpu && !this.gpu.lostError) return Promise.resolve();
+    if (this.gpu && !this.gpu.lostError && !this.halfway) return Promise.resolve();
     this.recovery ??= this.rebuild().finally(() => (this.recovery = undefined));
     return this.recovery;
   }
@@ -391,12 +394,15 @@ export class Engine implements EngineApi {
   private async rebuild(): Promise<void> {
     try {
       const { inUse } = this;
+      this.halfway = true;
+      if (this.model && !this.gpu?.lostError) freeModel(this.model);
       this.model = undefined;
-      await this.openDevice();
+      if (!this.gpu || this.gpu.lostError) await this.openDevice();
       if (inUse) {
         await this.load(inUse);
         for (const generation of this.generations.values()) await generation.restore(this.need());
       }
+      this.halfway = false;
       this.events?.({ kind: 'restored' });
     } catch (thrown) {
       const error = asLabError(thrown);

@@ -12,6 +12,7 @@ import { ModelTokenizer } from './formats/tokenizer';
 import { draftModel } from './import-model';
 import { copyMeter, type Library } from './library/library';
 import { familyOf } from './model/families';
+import { prependsBos } from './model/family';
 
 export class Files implements FilesApi {
   readonly #jobs = new Map<string, AbortController>();
@@ -121,7 +122,7 @@ export class Files implements FilesApi {
       const family = familyOf(record.config);
       const { tokenizer, tokenizerConfig, generationConfig, config } = record;
       const vocab = record.info.dVocab;
-      return new ModelTokenizer({ tokenizer, tokenizerConfig, generationConfig, config, vocab, prependBos: family.prependBos });
+      return new ModelTokenizer({ tokenizer, tokenizerConfig, generationConfig, config, vocab, prependBos: prependsBos(family, config) });
     });
     this.#tokenizers.set(model, building);
     building.catch(() => this.#tokenizers.delete(model));

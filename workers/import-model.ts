@@ -10,12 +10,12 @@ import type { FolderTensor, ModelFolder } from './formats/huggingface';
 import type { JsonObject } from './formats/json';
 import { collect, listed, throwAll } from './formats/reasons';
 import { plainTokens } from './formats/plain-tokens';
-import { sameBytes } from './formats/same-bytes';
+import { allZeros, sameBytes } from './formats/same-bytes';
 import { elements } from './formats/safetensors';
 import { ModelTokenizer } from './formats/tokenizer';
 import type { Draft } from './library/library';
 import { familyOf } from './model/families';
-import type { Family, TensorRule } from './model/family';
+import { prependsBos, refuse as unsupported, type Family, type TensorRule } from './model/family';
 import { RAW_WORDS } from './model/processing';
 import type { ModelSpec } from './model/spec';
 
@@ -40,7 +40,7 @@ export async function draftModel(folder: ModelFolder, signal?: AbortSignal): Pro
           generationConfig: folder.generationConfig,
           config: read.config,
           vocab: read.spec.vocab,
-          prependBos: read.family.prependBos,
+          prependBos: prependsBos(read.family, read.config),
         }),
     );
   throwAll(reasons);
@@ -120,6 +120,11 @@ async function checkTensors(
     'Loupe runs F32, F16 and BF16 weights. Drop a checkpoint that is saved in one of them.',
   );
   throwAll(reasons);
+  for (const { tensor, rule } of pairs) {
+    const file = folder.weights[tensor.file]?.file;
+    if (rule.zeros && file && !(await allZeros({ file, offset: tensor.offset }, tensor.bytes, signal)))
+      unsupported(`${rule.zeros} (${tensor.name})`);
+  }
   const untied = head !== undefined && (await headDiffers(folder, found, headName, family, spec, signal));
   const tensors = pairs
     .filter(({ name }) => untied || rules.has(name))

@@ -98,6 +98,7 @@ FAMILIES = {
         | {"qkv": "self_attn.qkv_proj", "o": "self_attn.o_proj", "gate_up": "mlp.gate_up_proj", "down": "mlp.down_proj"},
         fused="runs",
     ),
+    "starcoder2": Family(**LLAMA_NAMES, parts=NORMS | ATTN | {"up": "mlp.c_fc", "down": "mlp.c_proj"}),
 }
 
 
@@ -111,7 +112,9 @@ def head_dim_of(config) -> int:
 
 def spec_of(config) -> Spec:
     def first(*names):
-        return next(getattr(config, name) for name in names if hasattr(config, name))
+        found = next((name for name in names if hasattr(config, name)), None)
+        assert found, f"{config.model_type} calls it none of {', '.join(names)}: say what in spec_of"
+        return getattr(config, found)
 
     kind, layers, width = config.model_type, config.num_hidden_layers, head_dim_of(config)
     gemma = kind.startswith("gemma")
@@ -128,7 +131,7 @@ def spec_of(config) -> Spec:
         heads=config.num_attention_heads,
         kv_heads=getattr(config, "num_key_value_heads", config.num_attention_heads),
         norm="RMS" if hasattr(config, "rms_norm_eps") else "LN",
-        eps=first("layer_norm_epsilon", "layer_norm_eps", "rms_norm_eps"),
+        eps=first("layer_norm_epsilon", "layer_norm_eps", "norm_epsilon", "rms_norm_eps"),
         activation=first("activation_function", "hidden_activation", "hidden_act"),
         scales=tuple(scale / (layer + 1 if divided else 1) for layer in range(layers)),
         windows=tuple(windows),

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { EngineEdit } from '../../workers/contract';
 import type { Tensor } from '../../workers/api';
 import { Engine } from '../../workers/engine';
+import type { Gpu } from '../../workers/gpu/device';
 import { shaders } from '../../workers/gpu/shaders';
 import { noLocks } from '../../workers/library/locks';
 import { openTensors } from '../../workers/library/tensors';
@@ -139,5 +140,27 @@ test('a device that is lost, and not there at the first try, comes back at the n
   const step = await engine.next(id);
   expect('ended' in step ? undefined : step.reread, 'the re-read is still told').toBe(true);
   expect(devices.length).toBe(2);
+  await engine.unload(bench.record.id);
+});
+
+test('a device that comes back while the model cannot be read: the next call has the model again', async () => {
+  let away = false;
+  const engine = new Engine({
+    gpu: () => navigator.gpu as GPU | undefined,
+    shaders,
+    openTensors: (record) => (away ? Promise.reject(new Error('the disk is busy')) : openTensors(record, noLocks)),
+  });
+  await engine.start({});
+  await engine.use(bench.record, { weights: 'stored' }, [], 'use');
+  const id = await engine.open(generate(ids, { tokens: 6 }));
+  await engine.next(id);
+  const [before] = await engine.batch([run(ids)], 'job');
+  away = true;
+  (engine as unknown as { gpu: Gpu }).gpu.device.destroy();
+  await refusal(() => engine.batch([run(ids)], 'job'));
+  away = false;
+  const [after] = await engine.batch([run(ids)], 'job');
+  expect(after?.logits?.data).toEqual(before?.logits?.data);
+  expect(await engine.next(id)).toHaveProperty('steered');
   await engine.unload(bench.record.id);
 });

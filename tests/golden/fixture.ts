@@ -32,6 +32,8 @@ export const FIXTURES = [
   'phi2-gqa',
   'phi3-fused',
   'phi3-longrope',
+  'starcoder2-bias',
+  'starcoder2-window',
   'toy-attn',
   'toy-grok',
   'toy-ln',

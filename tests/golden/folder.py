@@ -148,6 +148,8 @@ KEYS = {
     "phi": "attention_dropout embd_pdrop hidden_act hidden_size intermediate_size layer_norm_eps max_position_embeddings "
     "num_attention_heads num_hidden_layers num_key_value_heads qk_layernorm resid_pdrop rope_parameters",
     "phi3": f"{LLAMA_KEYS} attention_dropout embd_pdrop original_max_position_embeddings pad_token_id resid_pdrop sliding_window",
+    "starcoder2": f"{LLAMA_KEYS.replace('rms_norm_eps', 'norm_epsilon')} attention_dropout embedding_dropout residual_dropout "
+    "sliding_window use_bias",
 }
 
 
@@ -183,6 +185,7 @@ def respelled(kept: dict, config) -> dict:
 
 def write_config(fixture: Fixture, folder: Path) -> None:
     kind = fixture.config.model_type
+    assert kind in KEYS, f"{kind} has no line in KEYS: what its config.json says"
     config = json.loads(fixture.config.to_json_string(use_diff=False))
     keys = [*KEYS[kind].split(), "model_type", "vocab_size", "tie_word_embeddings", "bos_token_id", "eos_token_id"]
     kept = {"architectures": [fixture.model.__name__]} | {key: config[key] for key in keys}

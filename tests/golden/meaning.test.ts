@@ -118,6 +118,13 @@ describe('a batch whose rows share a prefix and start at a stored residual', () 
     const found = compareRows(results[3]?.logits ?? [], (replaced?.logits ?? new Float32Array(0)).subarray(5 * width), width, SAME);
     expect(found.within, describeComparison('patched', found)).toBe(true);
     expect(compareRows(results[3]?.logits ?? [], expected.subarray(5 * width), width, SAME).within, 'the patch does something').toBe(false);
+    // A row that enters at layer 0 is not embedded; one that stands behind it in the list is.
+    const [first] = await runBatch(model, [{ ...base, taps: ['blocks.0.hook_resid_pre'] }]);
+    const residual = first?.taps['blocks.0.hook_resid_pre']?.data ?? new Float32Array(0);
+    for (const result of await runBatch(model, [{ ...base, start: { layer: 0, residual }, taps: [] }, base])) {
+      const entered = compareRows(result.logits, expected, width, SAME);
+      expect(entered.within, describeComparison('from layer 0', entered)).toBe(true);
+    }
     freeModel(model);
     reader.close();
   });

@@ -59,7 +59,7 @@ test('embed reads from every piece', async () => {
   rig.rows(tokens.map((token, position) => ({ token, position })));
   rig.put('w.pos', numbers(tokens.length * d, 5));
   rig.blank('y', tokens.length * d, 77);
-  await rig.run(embed({ rows: tokens.length, table, pos: { context: tokens.length }, d, y: 'y', vocab, hook: 'hook_embed' }));
+  await rig.run(...embed({ rows: tokens.length, table, pos: { context: tokens.length }, d, y: 'y', vocab, hook: 'hook_embed' }));
   const y = await rig.floats('y');
   const pos = numbers(tokens.length * d, 5);
   tokens.forEach((token, r) => {
@@ -126,7 +126,7 @@ test('every kernel builds under these limits, at its hungriest', async () => {
     attention({ ...shape, variant: 'workgroup' }),
     openAttention({ ...shape, keys: 1, window: 1, softcap: 50, sites: { scores: site, pattern: site } }),
     sample({ sampled: 1, rows: 1, n: 8, stride: 8, k: 1 }),
-    embed({ rows: 1, d: 64, vocab: 4, y: 'y', hook: '', table: { n: 4, k: 64, dtype: 'f32', pieces }, pos: { context: 1 } }),
+    ...embed({ rows: 1, d: 64, vocab: 4, y: 'y', hook: '', table: { n: 4, k: 64, dtype: 'f32', pieces }, pos: { context: 1 } }),
     ...(['register', 'workgroup', 'tiled'] as const).flatMap((variant) =>
       [4, 8].flatMap((rows) =>
         linear({ name: '', x: 'x', rows, weights: matrix, bias: 0, epilogue: qkv, y: 'q', yStride: 64, variants: VARIANTS[variant] }),

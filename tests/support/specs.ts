@@ -64,6 +64,11 @@ export const CONFIGS = {
     ...{ rms_norm_eps: 1e-5, rope_theta: 10000, rope_scaling: null, hidden_act: 'silu', sliding_window: 2047 },
     ...{ attention_bias: false, tie_word_embeddings: false },
   },
+  'starcoder2-3b': {
+    ...{ model_type: 'starcoder2', hidden_size: 3072, num_hidden_layers: 30, num_attention_heads: 24, num_key_value_heads: 2 },
+    ...{ intermediate_size: 12288, vocab_size: 49152, max_position_embeddings: 16384, norm_epsilon: 1e-5, rope_theta: 999999.4420358813 },
+    ...{ hidden_act: 'gelu_pytorch_tanh', sliding_window: 4096, use_bias: true, mlp_type: 'default', norm_type: 'layer_norm' },
+  },
   /** Two layers of attention and nothing else, as TransformerLens writes it. */
   'attn-only-2l': {
     ...{ n_layers: 2, d_model: 512, n_ctx: 1024, d_head: 64, n_heads: 8, d_vocab: 48262, d_vocab_out: 48262, attn_only: true },

@@ -1,11 +1,10 @@
 /** Tokens to the residual stream: W_E, or its sum with W_pos. */
 import { f32bits, type Dispatch } from '../gpu/commands';
-import { LabError } from '../errors';
 import { spread } from './grid';
 import type { WeightMatrix } from './linear';
 
-/** A table in more buffers than this cannot be bound at once beside the rest. */
-const MOST_PIECES = 4;
+/** So many buffers of a table are bound at once beside the rest; one in more takes a dispatch for each so many. */
+const AT_ONCE = 4;
 
 export interface EmbedCall {
   rows: number;
@@ -19,31 +18,30 @@ export interface EmbedCall {
   hook: string;
 }
 
-export function embed(call: EmbedCall): Dispatch {
-  const { pieces } = call.table;
-  if (pieces.length > MOST_PIECES)
-    throw new LabError(
-      'gpu-out-of-memory',
-      `The embedding needs ${pieces.length} buffers on this device; Loupe binds at most ${MOST_PIECES}.`,
-      'Use a smaller model or 16-bit weights.',
-    );
-  return {
-    op: 'dispatch',
-    kernel: 'embed',
-    variant: 'thread',
-    file: 'embed',
-    defines: {
-      DTYPE: call.table.dtype,
-      PIECES: pieces.length,
-      POS: call.pos ? 1 : 0,
-      POSAT: 2 + pieces.length,
-      PARAMSAT: 2 + pieces.length + (call.pos ? 1 : 0),
-    },
-    constants: { D4: call.d / 4 },
-    bind: [{ buffer: 'rows' }, { buffer: call.y }, ...pieces.map(({ buffer }) => ({ buffer })), ...(call.pos ? [{ buffer: 'w.pos' }] : [])],
-    params: [call.rows, pieces[0]?.rows ?? 1, call.vocab, call.pos?.context ?? 1, f32bits(call.scale ?? 1), 0, 0, 0],
-    groups: spread(Math.ceil((call.rows * call.d) / 4 / 64)),
-    hook: call.hook,
-    bytes: 8 * call.rows * call.d,
-  };
+export function embed(call: EmbedCall): Dispatch[] {
+  const { pieces, dtype } = call.table;
+  const dispatches: Dispatch[] = [];
+  for (let at = 0; at < pieces.length; at += AT_ONCE) {
+    const some = pieces.slice(at, at + AT_ONCE);
+    dispatches.push({
+      op: 'dispatch',
+      kernel: 'embed',
+      variant: 'thread',
+      file: 'embed',
+      defines: {
+        DTYPE: dtype,
+        PIECES: some.length,
+        POS: call.pos ? 1 : 0,
+        POSAT: 2 + some.length,
+        PARAMSAT: 2 + some.length + (call.pos ? 1 : 0),
+      },
+      constants: { D4: call.d / 4 },
+      bind: [{ buffer: 'rows' }, { buffer: call.y }, ...some.map(({ buffer }) => ({ buffer })), ...(call.pos ? [{ buffer: 'w.pos' }] : [])],
+      params: [call.rows, some[0]?.rows ?? 1, call.vocab, call.pos?.context ?? 1, f32bits(call.scale ?? 1), some[0]?.row0 ?? 0, 0, 0],
+      groups: spread(Math.ceil((call.rows * call.d) / 4 / 64)),
+      hook: call.hook,
+      bytes: 8 * call.rows * call.d,
+    });
+  }
+  return dispatches;
 }

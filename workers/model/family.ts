@@ -37,6 +37,8 @@ export interface TensorRule {
   plus?: number;
   /** May be missing: a bias is 0 then, a gain 1. */
   optional?: boolean;
+  /** What a tensor is that the engine has no place for: it may be there as zeros, and is refused by this name otherwise. */
+  zeros?: string;
 }
 
 export interface Family {
@@ -62,6 +64,9 @@ export interface Family {
 
 /** A config.json. */
 export type Config = Readonly<Record<string, unknown>>;
+
+/** Does a string prompt get a BOS by default? The family's rule, which a config of TransformerLens's may overrule. */
+export const prependsBos = (family: Family, config: Config): boolean => flag(config, 'default_prepend_bos', family.prependBos);
 
 const HINT = 'Check that config.json belongs to this checkpoint and was not edited.';
 

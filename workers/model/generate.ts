@@ -58,6 +58,13 @@ export class Generation {
 
   static async open(model: Runtime, request: EngineGenerate): Promise<Generation> {
     checkIds(model, request.ids);
+    const { vocab, vocabOut } = model.spec;
+    if (vocabOut > vocab)
+      throw new LabError(
+        'option-unsupported',
+        `This model answers with ${vocabOut} tokens and reads ${vocab}: what it writes could not be read back.`,
+        'Read its answers with lab.run or the lens.',
+      );
     const self = new Generation(model, request);
     try {
       await self.build();
@@ -280,7 +287,6 @@ export class Generation {
     this.history.length = position - 1;
     if (this.limit > this.capacity && this.capacity < this.model.context) {
       // More than the cache was made for: a larger one, filled as the first was.
-      this.release();
       this.capacity = Math.min(this.model.context, this.limit + ROOM);
       await this.restore(this.model);
     } else this.writeRows(position - 1);
@@ -296,10 +302,8 @@ export class Generation {
    * text goes on as if nothing had happened.
    */
   async restore(model: Runtime): Promise<void> {
+    this.release();
     this.model = model;
-    this.flights = [];
-    this.slots = [];
-    this.pool = undefined;
     await this.build();
     const { length } = this;
     if (length === this.request.ids.length) {

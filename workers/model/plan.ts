@@ -149,7 +149,7 @@ class Build {
     const pos = spec.positions.kind === 'learned' ? { context: spec.context } : undefined;
     const base = { rows, d: layout.dModel, vocab: spec.vocab, scale: spec.embedScale };
     const open = pos && this.looked('hook_embed', 'hook_pos_embed');
-    this.ops.push(embed({ ...base, table, ...(pos && !open ? { pos } : {}), y: 'resid', hook: 'hook_embed' }));
+    this.ops.push(...embed({ ...base, table, ...(pos && !open ? { pos } : {}), y: 'resid', hook: 'hook_embed' }));
     if (pos && !open) return;
     // Where the token embedding is tapped it must be seen before the positions are added; else one dispatch does both.
     const apart = !pos || this.tapsAt.has('hook_embed');

@@ -119,8 +119,9 @@ export async function planBatch(model: Runtime, sequences: readonly Sequence[]):
         throw new LabError('internal', `${hook} lies before the layer at which this sequence starts.`, 'Please report this.');
     }
   }
-  // Rows that start later come last: those active at a layer are then the first so many.
-  const order = sequences.map((_, i) => i).sort((a, b) => (sequences[a]?.start?.layer ?? 0) - (sequences[b]?.start?.layer ?? 0) || a - b);
+  // Rows that start later come last: those active at a layer are then the first so many. A start at layer 0 is later than the embedding.
+  const enters = (i: number): number => sequences[i]?.start?.layer ?? -1;
+  const order = sequences.map((_, i) => i).sort((a, b) => enters(a) - enters(b) || a - b);
   const laid: Laid[] = [];
   const rows: Row[] = [];
   const starts: { layer: number; row0: number; rows: number; storedRow: number }[] = [];

@@ -210,3 +210,40 @@ describe('Llama’s names', () => {
     expect(error.message).toContain('lm_head.weight');
   });
 });
+
+describe('a toy of TransformerLens’s', () => {
+  const config = {
+    ...{ n_layers: 1, d_model: 4, n_heads: 2, d_head: 2, d_mlp: 6, n_ctx: 5, d_vocab: 11, act_fn: 'relu', gated_mlp: true },
+    ...{ normalization_type: null, default_prepend_bos: true },
+  };
+  const tensors = (bias: (i: number) => number): Given[] => [
+    f32('embed.W_E', [11, 4]),
+    f32('pos_embed.W_pos', [5, 4]),
+    ...['Q', 'K', 'V'].map((part) => f32(`blocks.0.attn.W_${part}`, [2, 4, 2])),
+    f32('blocks.0.attn.W_O', [2, 2, 4]),
+    f32('blocks.0.mlp.W_in', [4, 6]),
+    f32('blocks.0.mlp.W_gate', [4, 6]),
+    f32('blocks.0.mlp.b_in', [6], bias),
+    f32('blocks.0.mlp.W_out', [6, 4]),
+    f32('unembed.W_U', [4, 11]),
+  ];
+  const folder = (change: object = {}, bias = (_: number): number => 0): OpenedFile[] =>
+    gpt2Folder('toy', { config: { ...config, ...change }, weights: safetensors(tensors(bias)) });
+  it('may have a gated MLP whose b_in is zeros', async () => {
+    expect((await imported(folder())).info).toMatchObject({ family: 'toy', dVocab: 11 });
+  });
+  it('is refused where b_in is not: TransformerLens adds it behind the product', async () => {
+    const error = await refusal(() => imported(folder({}, (i) => (i === 5 ? 0.25 : 0))));
+    expect(error.code).toBe('config-unsupported');
+    expect(error.message).toContain('blocks.0.mlp.b_in');
+  });
+  it('gets a BOS where its config says so', async () => {
+    const bos = async (change: object): Promise<boolean> => {
+      const api = new Files(shelf().library);
+      const { models } = await api.open(folder(change), 'job');
+      return (await api.vocabulary(models[0]?.id ?? '')).prependBos;
+    };
+    expect(await bos({})).toBe(true);
+    expect(await bos({ default_prepend_bos: false })).toBe(false);
+  });
+});

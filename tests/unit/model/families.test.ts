@@ -32,8 +32,18 @@ describe('real models', () => {
     ['gemma-3-1b-pt', { embedScale: Math.sqrt(1152), logitCap: 0, kvHeads: 1, tied: true, mlp: { gated: true, act: 'gelu_new' } }],
     ['phi-2', { dHead: 80, block: { parallel: true, sharedNorm: true, postNorms: false }, mlp: { gated: false, act: 'gelu_new' } }],
     ['Phi-3-mini-4k-instruct', { dHead: 96, tied: false, context: 4096 }],
+    ['starcoder2-3b', { dHead: 128, kvHeads: 2, tied: true, context: 16384, mlp: { gated: false, act: 'gelu_new' } }],
     ['attn-only-2l', { dMlp: 0, tied: false, vocabOut: 48262, norm: { kind: 'layer', eps: 1e-5 } }],
   ])('%s', (name, expected) => expect(SPECS[name]).toMatchObject(expected));
+
+  test('StarCoder 2: what a config leaves out is transformers’ default', () => {
+    const needed = { hidden_size: 96, num_hidden_layers: 2, num_attention_heads: 6, intermediate_size: 60, vocab_size: 50 };
+    expect(specOf({ model_type: 'starcoder2', ...needed })).toMatchObject({
+      ...{ kvHeads: 2, dHead: 16, context: 4096, tied: true, norm: { kind: 'layer', eps: 1e-5 }, mlp: { gated: false, act: 'gelu_new' } },
+      bias: { qkv: true, out: true, mlpIn: true, mlpOut: true, unembed: false },
+      attention: { windows: [0, 0] },
+    });
+  });
 
   test('scales of the scores', () => {
     const scale = (name: ModelName): number => attentionScale(SPECS[name], 3);
@@ -111,6 +121,11 @@ describe('which layers slide', () => {
       const base = windowOf(SPECS['gemma-3-1b-pt'], layer) > 0 ? 1e4 : 1e6;
       expect(at(tables[table]?.frequencies ?? [], 1)).toBeCloseTo(base ** (-2 / 256), 12);
     });
+  });
+  test('StarCoder 2: all of them where there is a window', () => {
+    expect(windows(CONFIGS['starcoder2-3b'])).toEqual(new Array(30).fill(4096));
+    expect(marks({ ...CONFIGS['starcoder2-3b'], sliding_window: null })).toBe('f'.repeat(30));
+    expect(marks(without(CONFIGS['starcoder2-3b'], 'sliding_window'))).toBe('f'.repeat(30));
   });
   test('Phi-3: all of them where there is a window', () => {
     expect(windows(CONFIGS['Phi-3-mini-4k-instruct'])).toEqual(new Array(32).fill(2047));
@@ -274,6 +289,8 @@ describe('what is not run is refused, with a code and a hint', () => {
       { ...CONFIGS['TinyStories-33M'], attention_layers: ['global', 'local', 'global', 'sparse'] },
     ],
     ['norms of q and k with a mean', 'config-unsupported', { ...CONFIGS['phi-2'], qk_layernorm: true }],
+    ['a StarCoder 2 with another norm', 'config-unsupported', { ...CONFIGS['starcoder2-3b'], norm_type: 'rms_norm' }],
+    ['a StarCoder 2 with another MLP', 'config-unsupported', { ...CONFIGS['starcoder2-3b'], mlp_type: 'gated' }],
     ['a Gemma that looks ahead', 'config-unsupported', { ...CONFIGS['gemma-3-1b-pt'], use_bidirectional_attention: true }],
     ['a toy that looks ahead', 'config-unsupported', { ...toy, attention_dir: 'bidirectional' }],
     ['a toy with positions of another kind', 'config-unsupported', { ...toy, positional_embedding_type: 'shortformer' }],
@@ -283,15 +300,21 @@ describe('what is not run is refused, with a code and a hint', () => {
     ['a toy with norms after', 'config-unsupported', { ...toy, use_normalization_before_and_after: true }],
     ['a toy with norms of q and k', 'config-unsupported', { ...toy, use_qk_norm: true }],
     ['a toy with a norm behind its embedding', 'config-unsupported', { ...toy, post_embedding_ln: true }],
-    // TransformerLens: post = act(x·W_gate) ⊙ (x·W_in) + b_in. With b_in inside the product it is another model.
-    ['a gated toy', 'config-unsupported', { ...toy, attn_only: false, gated_mlp: true }],
-    ...['use_NTK_by_parts_rope', 'use_yarn_rope', 'use_dynamic_ntk_rope', 'use_logn_attn', 'use_attention_sinks'].map(
-      (name): [string, string, Config] => [`a toy with ${name}`, 'config-unsupported', { ...toy, [name]: true }],
-    ),
-    ['a toy that clips', 'config-unsupported', { ...toy, clip_qkv: 8 }],
+    ['a toy with attention sinks', 'config-unsupported', { ...toy, use_attention_sinks: true }],
+    ['a toy that clips q, k and v', 'config-unsupported', { ...toy, clip_qkv: 8 }],
+    ['a toy whose queries grow with the position', 'config-unsupported', { ...toy, use_logn_attn: true }],
     ['a toy of experts', 'config-unsupported', { ...toy, num_experts: 4 }],
-    ['a toy with a base for its local layers', 'config-unsupported', { ...toy, rotary_base_local: 10000 }],
-    ['a toy whose rotation is stretched', 'config-unsupported', { ...toy, rotary_scaling_factor: 8 }],
+    ...[
+      { use_NTK_by_parts_rope: true },
+      { use_yarn_rope: true },
+      { use_dynamic_ntk_rope: true },
+      { rotary_scaling_factor: 8 },
+      { rotary_base_local: 1e4 },
+    ].map((scaled): [string, string, Config] => [
+      `a toy with ${Object.keys(scaled).join()}`,
+      'config-unsupported',
+      { ...toy, positional_embedding_type: 'rotary', ...scaled },
+    ]),
     ['a toy whose heads do not share evenly', 'config-unsupported', { ...toy, n_key_value_heads: 3 }],
     ['no number of layers', 'config-value', without(CONFIGS['Llama-3.2-1B'], 'num_hidden_layers')],
     ['half a layer', 'config-value', { ...CONFIGS['Llama-3.2-1B'], num_hidden_layers: 1.5 }],
@@ -304,9 +327,11 @@ describe('what is not run is refused, with a code and a hint', () => {
     expect(error.hint.length).toBeGreaterThan(10);
   });
 
-  test('what TransformerLens writes for “not that” is not refused', () => {
-    const none = { clip_qkv: null, num_experts: null, rotary_base_local: null, rotary_scaling_factor: 1, use_yarn_rope: false };
-    expect(specOf({ ...toy, ...none, attn_scores_soft_cap: -1, output_logits_soft_cap: -1 })).toEqual(SPECS['attn-only-2l']);
+  test('what TransformerLens writes of it where it is off is no reason', () => {
+    const off = { use_attention_sinks: false, clip_qkv: null, use_logn_attn: false, num_experts: null, rotary_base_local: null };
+    const rest = { use_NTK_by_parts_rope: false, use_yarn_rope: false, use_dynamic_ntk_rope: false, rotary_scaling_factor: 1 };
+    const rotary = { ...toy, positional_embedding_type: 'rotary' };
+    expect(specOf({ ...rotary, ...off, ...rest })).toEqual(specOf(rotary));
   });
 
   test('every family names its types once, and reads a config of its own', () => {

@@ -154,6 +154,8 @@ const MODELS: [string, Config][] = [
   ['Gemma 3', { model_type: 'gemma3_text', ...wide, intermediate_size: 10, vocab_size: 9 }],
   ['Phi-2', { model_type: 'phi', ...narrow }],
   ['Phi-3', { model_type: 'phi3', ...wide, intermediate_size: 10, vocab_size: 9, partial_rotary_factor: 0.67 }],
+  ['StarCoder 2', { model_type: 'starcoder2', ...wide, intermediate_size: 10, vocab_size: 9 }],
+  ['StarCoder 2 without biases', { model_type: 'starcoder2', ...narrow, use_bias: false }],
   ['a toy', { ...toy, normalization_type: 'LN', act_fn: 'gelu', d_vocab_out: 7 }],
   [
     'a toy, rotary, grouped',

@@ -160,6 +160,7 @@ const A_LAYER: [model: ModelName, dispatches: number, why: string][] = [
   ['Qwen2.5-0.5B', 5, 'as Llama'],
   ['phi-2', 5, 'one norm, computed in both projections'],
   ['Phi-3-mini-4k-instruct', 5, 'as Llama'],
+  ['starcoder2-3b', 5, 'as GPT-2'],
   ['Qwen3-0.6B', 6, 'and the norm of each head'],
   ['gemma-2-2b', 7, 'and a norm after each branch'],
   ['gemma-3-1b-pt', 8, 'and both'],

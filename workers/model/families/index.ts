@@ -12,9 +12,24 @@ import { phi } from './phi';
 import { phi3 } from './phi3';
 import { qwen2 } from './qwen2';
 import { qwen3 } from './qwen3';
+import { starcoder2 } from './starcoder2';
 import { toy } from './toy';
 
-export const FAMILIES: readonly Family[] = [gpt2, gptNeo, gptNeox, llama, mistral, qwen2, qwen3, gemma2, gemma3, phi, phi3, toy];
+export const FAMILIES: readonly Family[] = [
+  gpt2,
+  gptNeo,
+  gptNeox,
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  gemma2,
+  gemma3,
+  phi,
+  phi3,
+  starcoder2,
+  toy,
+];
 
 /** The family that reads a config.json: by its model_type, or, where that names none, by what the config holds. */
 export function familyOf(config: Config): Family {

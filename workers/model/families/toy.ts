@@ -9,7 +9,7 @@ import type { ModelSpec } from '../spec';
 
 const NORMS: Readonly<Record<string, ModelSpec['norm']['kind']>> = { LN: 'layer', LNPre: 'layer', RMS: 'rms', RMSPre: 'rms' };
 
-/** What TransformerLens can be asked for that would change the numbers, and is not run here. */
+/** Switches of TransformerLens's that change what a model computes, and that the engine does not have. */
 const OTHERS = [
   ...['use_normalization_before_and_after', 'use_qk_norm', 'post_embedding_ln', 'use_attention_sinks', 'use_logn_attn'],
   ...['use_NTK_by_parts_rope', 'use_yarn_rope', 'use_dynamic_ntk_rope'],
@@ -54,13 +54,11 @@ export const toy: Family = {
     if (String(config['attention_dir'] ?? 'causal') !== 'causal') refuse('attention that looks ahead');
     if (flag(config, 'final_rms', false) && kind === 'layer') refuse('an RMSNorm after LayerNorms (final_rms)');
     for (const other of OTHERS) if (flag(config, other, false)) refuse(other);
-    for (const other of ['clip_qkv', 'num_experts', 'rotary_base_local'])
-      if ((config[other] ?? null) !== null) refuse(`${other} ${JSON.stringify(config[other])}`);
-    if (real(config, 'rotary_scaling_factor', 1) !== 1) refuse('rotary_scaling_factor');
+    for (const other of ['clip_qkv', 'num_experts', 'rotary_base_local']) if ((config[other] ?? null) !== null) refuse(other);
+    if (real(config, 'rotary_scaling_factor', 1) !== 1) refuse('rotary positions that are scaled (rotary_scaling_factor)');
     const only = flag(config, 'attn_only', false);
     const scale = real(config, 'attn_scale', -1);
-    // There b_in is added behind the product of the branches, where this MLP has no bias.
-    if (!only && flag(config, 'gated_mlp', false)) refuse('a gated MLP with a bias behind its product (gated_mlp)');
+    const gated = !only && flag(config, 'gated_mlp', false);
     return {
       family: 'toy',
       layers,
@@ -83,7 +81,7 @@ export const toy: Family = {
         qkNorm: false,
         windows: windowsOf(config, layers),
       },
-      mlp: { gated: false, act: only ? 'relu' : activation(config, 'act_fn', 'relu') },
+      mlp: { gated, act: only ? 'relu' : activation(config, 'act_fn', 'relu') },
       bias: { qkv: true, out: true, mlpIn: !only, mlpOut: !only, unembed: true },
       logitCap: Math.max(0, real(config, 'output_logits_soft_cap', 0)),
       tied: false,
@@ -130,9 +128,23 @@ export const toy: Family = {
         { name: `${at}.attn.b_O`, shape: [D], place: { vector: 'attn.out.b', layer }, optional: true },
       );
       if (M === 0) continue;
+      const into = spec.mlp.gated
+        ? ([
+            ['gate', 'W_gate'],
+            ['up', 'W_in'],
+          ] as const)
+        : ([['in', 'W_in']] as const);
+      for (const [part, name] of into)
+        rules.push({ name: `${at}.mlp.${name}`, shape: [D, M], place: { matrix: 'mlp.in', layer, part }, transposed: true });
       rules.push(
-        { name: `${at}.mlp.W_in`, shape: [D, M], place: { matrix: 'mlp.in', layer, part: 'in' }, transposed: true },
-        { name: `${at}.mlp.b_in`, shape: [M], place: { vector: 'mlp.in.b', layer, part: 'in' }, optional: true },
+        {
+          name: `${at}.mlp.b_in`,
+          shape: [M],
+          place: { vector: 'mlp.in.b', layer, part: spec.mlp.gated ? 'up' : 'in' },
+          optional: true,
+          // TransformerLens adds it to the product of the two, where the engine has it on one of them.
+          ...(spec.mlp.gated ? { zeros: 'a bias behind a gated MLP’s product' } : {}),
+        },
         { name: `${at}.mlp.W_out`, shape: [M, D], place: { matrix: 'mlp.out', layer }, transposed: true },
         { name: `${at}.mlp.b_out`, shape: [D], place: { vector: 'mlp.out.b', layer }, optional: true },
       );
