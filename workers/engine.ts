@@ -152,13 +152,13 @@ export class Engine implements EngineApi {
 
   private info(): ModelInfo {
     const { record, options } = this.needInUse();
-    const { processing, spec } = this.need();
+    const { processing, spec, context } = this.need();
     const stored = record.info.weights;
     const weights = anyOf(processing) ? 'f32' : options.weights === 'stored' ? stored : options.weights;
     const badge = record.info.badge
       .replace(stored, weights === stored ? stored : `${stored} run as ${weights}`)
       .replace(RAW_WORDS, processingWords(spec, processing));
-    return { ...record.info, weights, badge, processing };
+    return { ...record.info, context, weights, badge, processing };
   }
 
   private async load(inUse: InUse, signal?: AbortSignal, progress?: OnProgress): Promise<void> {

@@ -85,12 +85,14 @@ async function checkTensors(
     if (faults.length > 0) reasons.push(new LabError(code, `${folder.where}: ${what} ${listed(faults)}.`, hint));
   };
   const rules = new Map(family.tensors(spec).map((rule) => [rule.name, rule]));
+  const aliases = new Map([...rules.values()].flatMap(({ name, also }) => (also === undefined ? [] : [[also, name] as const])));
   const headName = family.head ?? 'lm_head.weight';
   const head = headRule(headName, spec, rules);
   const found = new Map<string, FolderTensor>();
   const unknown: string[] = [];
   for (const tensor of present) {
-    const name = stripped(tensor.name, family.prefixes);
+    const given = stripped(tensor.name, family.prefixes);
+    const name = aliases.get(given) ?? given;
     const wanted = rules.has(name) || (head !== undefined && name === headName);
     if (!wanted && family.ignorable.test(name)) continue;
     if (!wanted || found.has(name)) unknown.push(tensor.name);

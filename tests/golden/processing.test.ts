@@ -274,3 +274,12 @@ test('a lost device comes back with the weights processed', async () => {
   for (const hook of taps) expect(after?.taps[hook]?.data, hook).toEqual(before?.taps[hook]?.data);
   await engine.unload(model.record.id);
 });
+
+test('a model in use tells the context that it is read with, where its config promises more', async () => {
+  const model = randomModel({ ...CONFIGS['Llama'], max_position_embeddings: 131072 });
+  const engine = await engineFor(model);
+  const { context } = await engine.use(model.record, { weights: 'stored' }, [], 'use');
+  await expect(engine.batch([run(new Array<number>(context + 1).fill(1))], 'job')).rejects.toMatchObject({ code: 'prompt-too-long' });
+  expect(context).toBe(32768);
+  await engine.unload(model.record.id);
+});

@@ -27,6 +27,8 @@ export type MlpPart = 'in' | 'gate' | 'up' | 'gate-up';
 /** One tensor that a checkpoint must hold. */
 export interface TensorRule {
   name: string;
+  /** Another name that some checkpoints give it. */
+  also?: string;
   shape: number[];
   place: Place;
   /** Stored [in, out], as GPT-2's Conv1D does. */

@@ -7,7 +7,7 @@ import type { Place } from './family';
 import { rotaryDims, type ModelSpec } from './spec';
 
 export interface Placement {
-  /** Name in the weight table; undefined for the position table. */
+  /** Name in the weight table; the position table, “pos”, lies outside it. */
   name: string;
   vector: boolean;
   base: number;

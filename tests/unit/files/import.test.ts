@@ -237,6 +237,16 @@ describe('a toy of TransformerLens’s', () => {
     expect(error.code).toBe('config-unsupported');
     expect(error.message).toContain('blocks.0.mlp.b_in');
   });
+  it('may name its key-value heads apart though there are as many as heads', async () => {
+    const named = tensors(() => 0).map((tensor) => ({ ...tensor, name: tensor.name.replace(/attn\.W_([KV])/, 'attn._W_$1') }));
+    const record = await imported(
+      gpt2Folder('toy', {
+        config: { ...config, n_key_value_heads: 2 },
+        weights: safetensors([...named, f32('blocks.0.attn._b_V', [2, 2])]),
+      }),
+    );
+    expect(record.tensors.map(({ name }) => name)).toEqual(expect.arrayContaining(['blocks.0.attn.W_K', 'blocks.0.attn.b_V']));
+  });
   it('gets a BOS where its config says so', async () => {
     const bos = async (change: object): Promise<boolean> => {
       const api = new Files(shelf().library);

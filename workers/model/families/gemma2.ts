@@ -3,12 +3,13 @@
  * logits, a scale of its own, and a window over every other layer, the first included (TransformerLens 2 had it reversed).
  * Source: Gemma Team 2024; tensor names as in Hugging Face's gemma2 checkpoints.
  */
-import { activation, count, flag, real, windows, type Config, type Family } from '../family';
+import { activation, count, flag, real, refuse, windows, type Config, type Family } from '../family';
 import type { ModelSpec } from '../spec';
 import { LLAMA_IGNORABLE, llamaSpec, llamaTensors } from './llama';
 
 /** What Gemma 2 and 3 share. */
 export function gemmaSpec(family: string, config: Config, slides: (layer: number) => boolean): ModelSpec {
+  if (config['use_bidirectional_attention'] === true) refuse('attention that looks ahead');
   const spec = llamaSpec(family, { ...config, head_dim: count(config, ['head_dim'], 256) });
   return {
     ...spec,

@@ -3,7 +3,7 @@
  * two rotary bases: the windowed layers turn faster. Multimodal checkpoints keep the text part under a name of its own.
  * Source: Gemma Team 2025; tensor names as in Hugging Face's gemma3 checkpoints.
  */
-import { count, inner, real, refuse, type Config, type Family } from '../family';
+import { count, inner, real, type Config, type Family } from '../family';
 import { rotary } from '../rope';
 import { cap, gemmaSpec } from './gemma2';
 import { llamaTensors } from './llama';
@@ -24,7 +24,6 @@ export const gemma3: Family = {
   ignorable: /^(vision_tower|multi_modal_projector|layers\.\d+\.self_attn\.rotary_emb)\./,
   spec(given) {
     const config = textOf(given);
-    if (config['use_bidirectional_attention'] === true) refuse('attention that looks ahead');
     const period = count(config, ['sliding_window_pattern', '_sliding_window_pattern'], 6);
     const spec = gemmaSpec('gemma3_text', config, (layer) => (layer + 1) % period !== 0);
     const { dHead } = spec;

@@ -110,17 +110,25 @@ export const toy: Family = {
         ['k', 'K', spec.kvHeads],
         ['v', 'V', spec.kvHeads],
       ] as const) {
-        // With fewer key-value heads than heads, TransformerLens keeps them under a name of their own.
+        // Where a config names key-value heads, TransformerLens keeps them under a name of their own: always where there are fewer of them.
         const shared = n < heads ? '_' : '';
+        const also = (of: 'W' | 'b') => (name !== 'Q' && !shared ? { also: `${at}.attn._${of}_${name}` } : {});
         rules.push(
           {
             name: `${at}.attn.${shared}W_${name}`,
+            ...also('W'),
             shape: [n, D, dHead],
             place: { matrix: 'attn.qkv', layer, part },
             transposed: true,
             stacked: true,
           },
-          { name: `${at}.attn.${shared}b_${name}`, shape: [n, dHead], place: { vector: 'attn.qkv.b', layer, part }, optional: true },
+          {
+            name: `${at}.attn.${shared}b_${name}`,
+            ...also('b'),
+            shape: [n, dHead],
+            place: { vector: 'attn.qkv.b', layer, part },
+            optional: true,
+          },
         );
       }
       rules.push(
