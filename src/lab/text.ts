@@ -6,6 +6,7 @@ import type { Remote } from 'comlink';
 import type { ChatMessage, ChatOptions, ModelInfo, Prompt } from '../../workers/api';
 import type { FilesApi, Vocabulary } from '../../workers/contract';
 import { LabError } from '../../workers/errors';
+import { checkOptions, yesOrNo } from './options';
 
 export class Text {
   #vocabularies = new Map<string, Promise<Vocabulary>>();
@@ -34,8 +35,11 @@ export class Text {
     return this.files.tokenize(this.model().id, text, bos);
   }
 
-  chat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<{ ids: number[]; pieces: string[] }> {
-    return this.files.chat(this.model().id, messages, options);
+  /** The worker judges the messages; only what it judges by is sent, because anything may hang on them that cannot be. */
+  chat(messages: readonly ChatMessage[], options: ChatOptions = {}): Promise<{ ids: number[]; pieces: string[] }> {
+    checkOptions('lab.chat', options, CHAT_OPTIONS);
+    for (const name of CHAT_OPTIONS) yesOrNo(name, options[name]);
+    return this.files.chat(this.model().id, bare(messages), options);
   }
 
   decode(ids: readonly number[]): Promise<string> {
@@ -83,6 +87,19 @@ export class Text {
     }
     return { id: only, piece: pieces[only] ?? '' };
   }
+}
+
+const CHAT_OPTIONS = ['generationPrompt', 'continueFinal'] as const;
+
+/** Roles and contents that are texts; whatever else was given goes as nothing. */
+function bare(messages: unknown): unknown {
+  if (!Array.isArray(messages)) return undefined;
+  const text = (value: unknown): unknown => (typeof value === 'string' ? value : undefined);
+  return messages.map((each: unknown) =>
+    typeof each === 'object' && each !== null
+      ? { role: 'role' in each ? text(each.role) : undefined, content: 'content' in each ? text(each.content) : undefined }
+      : undefined,
+  );
 }
 
 export function checkedIds(ids: readonly number[], dVocab: number): number[] {
