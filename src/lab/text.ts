@@ -103,6 +103,13 @@ function bare(messages: unknown): unknown {
 }
 
 export function checkedIds(ids: readonly number[], dVocab: number): number[] {
+  // In a console `prompt` is the browser's own function until a script says otherwise.
+  if (!Array.isArray(ids) && !ArrayBuffer.isView(ids))
+    throw new LabError(
+      'request-invalid',
+      'What was given is neither a text nor a list of token ids.',
+      'Give a text, or ids as in [5, 17, 113].',
+    );
   const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= dVocab);
   if (wrong !== undefined) {
     throw new LabError('token-range', `${wrong} is not a token id of this model.`, `Ids are whole numbers from 0 to ${dVocab - 1}.`);
