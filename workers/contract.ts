@@ -3,7 +3,6 @@
  * sees them. Types only, so that every room may import it.
  */
 import type {
-  ChatMessage,
   ChatOptions,
   DeviceInfo,
   Hook,
@@ -101,7 +100,8 @@ export interface FilesApi {
   remove(id: string): Promise<void>;
   vocabulary(model: string): Promise<Vocabulary>;
   tokenize(model: string, text: string, bos?: boolean): Promise<{ ids: number[]; pieces: string[] }>;
-  chat(model: string, messages: readonly ChatMessage[], options?: ChatOptions): Promise<{ ids: number[]; pieces: string[] }>;
+  /** Messages as they were given: whether they are any is judged here. */
+  chat(model: string, messages: unknown, options?: ChatOptions): Promise<{ ids: number[]; pieces: string[] }>;
   decode(model: string, ids: readonly number[]): Promise<string>;
   vectors(): Promise<VectorInfo[]>;
   vector(id: string): Promise<{ info: VectorInfo; data: Float32Array }>;

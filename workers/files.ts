@@ -2,7 +2,7 @@
  * The files worker's work, without the worker: drops opened, the shelf read and cleared, text tokenised. What a browser
  * provides (storage, locks, estimates) is handed in, so that every path runs in a plain test.
  */
-import type { ChatMessage, ChatOptions, ModelInfo, Opened, VectorInfo } from './api';
+import type { ChatOptions, ModelInfo, Opened, VectorInfo } from './api';
 import type { FilesApi, FilesStatus, ModelRecord, OnProgress, OpenedFile, Vocabulary } from './contract';
 import { throwIfAborted } from './errors';
 import { chatTemplateOf, namedTokens, renderChat } from './formats/chat';
@@ -91,7 +91,7 @@ export class Files implements FilesApi {
     return (await this.#tokenizer(model)).encode(text, bos);
   }
 
-  async chat(model: string, messages: readonly ChatMessage[], options?: ChatOptions): Promise<{ ids: number[]; pieces: string[] }> {
+  async chat(model: string, messages: unknown, options?: ChatOptions): Promise<{ ids: number[]; pieces: string[] }> {
     const [tokenizer, record] = await Promise.all([this.#tokenizer(model), this.library.model(model)]);
     const text = await renderChat(chatTemplateOf(record), messages, options, namedTokens(record.tokenizerConfig));
     // Verbatim: a BOS is the template's to write.

@@ -33,6 +33,8 @@ export class Bench {
   fresh: string | undefined;
   /** The turn that was just added: its field takes the focus. */
   freshTurn: number | undefined;
+  /** A turn is being kept. */
+  #keeping = false;
   /** The prompt whose text was kept as a turn last. */
   keptFrom = $state.raw<readonly number[] | undefined>();
   #session: Session = loadSession();
@@ -84,6 +86,10 @@ export class Bench {
         break;
       case 'model':
         this.stream.forget();
+        if (change.model?.id !== this.machine.model?.id) {
+          this.prompt.forget();
+          if (change.model) void this.lens.trackAgain();
+        }
         void this.machine.changed(change.model, change.using).then(() => this.prompt.read());
         break;
     }
@@ -144,8 +150,13 @@ export class Bench {
     };
   }
 
-  /** The text that was written becomes a turn of the conversation; the fresh turn is where the person goes on. */
+  /**
+   * The text that was written becomes a turn of the conversation; the fresh turn is where the person goes on. Once only, however
+   * often it is asked for: until the turns are read again, the text still stands after the prompt it was written for.
+   */
   async keepTurn(): Promise<void> {
+    if (this.#keeping) return;
+    this.#keeping = true;
     const { origin, steps } = this.stream;
     try {
       const said = await saidIn(
@@ -156,8 +167,11 @@ export class Bench {
       );
       this.freshTurn = this.prompt.chat.keep(said).key;
       this.keptFrom = origin;
+      await this.prompt.read();
     } catch (thrown) {
       this.toasts.error(thrown);
+    } finally {
+      this.#keeping = false;
     }
   }
 

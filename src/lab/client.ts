@@ -145,6 +145,12 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
         (key) => engine.cancel(key),
         async (key) => {
           const using = checkedUsing(options);
+          if (typeof id !== 'string')
+            throw new LabError(
+              'model-unknown',
+              'That is no model’s id.',
+              'Give one as text, as in lab.use(model.id) with one of lab.models().',
+            );
           const [record, vocabulary] = await Promise.all([files.record(id), files.vocabulary(id)]);
           throwIfAborted(job?.signal);
           await endStreams();

@@ -74,6 +74,12 @@ export class LensStore {
     }
   }
 
+  /** Another model is in use: the tracked text is looked up among its tokens. */
+  async trackAgain(): Promise<void> {
+    this.tracked = undefined;
+    if (this.trackText) await this.track(this.trackText);
+  }
+
   async run(): Promise<void> {
     const ticket = ++this.#ticket;
     const tokens = this.#wanted();

@@ -27,8 +27,12 @@ export class Machine {
   /** Does the model in use have a chat template? Undefined until it has said. */
   chat = $state<boolean | undefined>();
   loading = $state.raw<Loading | undefined>();
+  /** The model that is being put to work. */
+  coming = $state.raw<ModelInfo | undefined>();
   lost = $state(false);
   #abort: AbortController | undefined;
+  /** What `using` goes back to where a load fails. */
+  #settled: Using = this.using;
 
   constructor(
     private readonly lab: Lab,
@@ -43,10 +47,11 @@ export class Machine {
 
   /** Another model keeps what is done to weights; the type they run in is each model's own. */
   async use(model: ModelInfo, using: Using = { ...this.using, weights: 'stored' }): Promise<void> {
-    const before = this.using;
+    if (!this.coming) this.#settled = this.using;
     this.#abort?.abort();
     const abort = new AbortController();
     this.#abort = abort;
+    this.coming = model;
     this.loading = { name: model.name, stage: 'Loading', done: 0, of: model.bytes };
     try {
       this.using = using;
@@ -57,11 +62,18 @@ export class Machine {
         },
       });
     } catch (thrown) {
-      if (this.#abort === abort) this.using = before;
+      if (this.#abort === abort) this.using = this.#settled;
       this.toasts.error(thrown);
     } finally {
-      if (this.#abort === abort) this.loading = undefined;
+      if (this.#abort === abort) this.loading = this.coming = undefined;
     }
+  }
+
+  /** What is done to the weights of the model in use, or of the one that comes; without either, of the next. */
+  process(using: Using): void {
+    const model = this.coming ?? this.model;
+    if (model) void this.use(model, using);
+    else this.using = using;
   }
 
   cancelLoading(): void {

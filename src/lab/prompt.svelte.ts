@@ -37,8 +37,20 @@ export class PromptStore {
     return this.chat.on && this.machine.chat !== false;
   }
 
+  /** More tokens than the model in use has positions for: nothing can be written after them. */
+  get over(): boolean {
+    const { model } = this.machine;
+    return model !== undefined && this.ids.length > model.context;
+  }
+
   /** What the tokens are read from, as one value to be watched. */
   source: string = $derived(JSON.stringify(this.chatting ? this.chat.messages : this.text));
+
+  /** Another model is in use: the tokens were those of the one before, and their ids mean nothing to it. */
+  forget(): void {
+    this.#ticket++;
+    this.#set([], []);
+  }
 
   /** Reads the text or the turns as they are now; a later call overtakes an earlier one. */
   async read(): Promise<void> {
@@ -49,9 +61,8 @@ export class PromptStore {
     }
     // A model that has just been put to work has not said yet whether it can chat: its text is not what is asked for.
     if (this.chat.on && this.machine.chat === undefined) return;
-    const chatting = this.chatting;
     try {
-      const { ids, pieces } = await (chatting ? this.#chat() : this.lab.tokenize(this.text));
+      const { ids, pieces } = await (this.chatting ? this.#chat() : this.lab.tokenize(this.text));
       if (ticket !== this.#ticket) return;
       this.problem = undefined;
       this.#set(ids, pieces);
@@ -59,8 +70,8 @@ export class PromptStore {
       if (ticket !== this.#ticket) return;
       const { message, hint, code } = labError(thrown);
       this.problem = { message, hint, code };
-      // What a template refuses has no tokens: those of an earlier conversation would be another prompt than the one in sight.
-      if (chatting) this.#set([], []);
+      // What cannot be read has no tokens: those of an earlier text would be another prompt than the one in sight.
+      this.#set([], []);
     }
   }
 

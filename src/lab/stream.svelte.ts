@@ -42,8 +42,13 @@ export class Stream {
 
   /** The prompt was edited since; the text below belongs to the old one. */
   get stale(): boolean {
+    return this.steps.length > 0 && this.moved;
+  }
+
+  /** The prompt is another than the one that was last written from. */
+  get moved(): boolean {
     const { ids } = this.prompt;
-    return this.steps.length > 0 && (this.origin.length !== ids.length || this.origin.some((id, i) => id !== ids[i]));
+    return this.origin.length !== ids.length || this.origin.some((id, i) => id !== ids[i]);
   }
 
   /** Afresh from the prompt. */

@@ -6,6 +6,7 @@ import type { Remote } from 'comlink';
 import type { ChatMessage, ChatOptions, ModelInfo, Prompt } from '../../workers/api';
 import type { FilesApi, Vocabulary } from '../../workers/contract';
 import { LabError } from '../../workers/errors';
+import { checkOptions, yesOrNo } from './options';
 
 export class Text {
   #vocabularies = new Map<string, Promise<Vocabulary>>();
@@ -34,8 +35,11 @@ export class Text {
     return this.files.tokenize(this.model().id, text, bos);
   }
 
-  chat(messages: readonly ChatMessage[], options?: ChatOptions): Promise<{ ids: number[]; pieces: string[] }> {
-    return this.files.chat(this.model().id, messages, options);
+  /** The worker judges the messages; only what it judges by is sent, because anything may hang on them that cannot be. */
+  chat(messages: readonly ChatMessage[], options: ChatOptions = {}): Promise<{ ids: number[]; pieces: string[] }> {
+    checkOptions('lab.chat', options, CHAT_OPTIONS);
+    for (const name of CHAT_OPTIONS) yesOrNo(name, options[name]);
+    return this.files.chat(this.model().id, bare(messages), options);
   }
 
   decode(ids: readonly number[]): Promise<string> {
@@ -85,7 +89,27 @@ export class Text {
   }
 }
 
+const CHAT_OPTIONS = ['generationPrompt', 'continueFinal'] as const;
+
+/** Roles and contents that are texts; whatever else was given goes as nothing. */
+function bare(messages: unknown): unknown {
+  if (!Array.isArray(messages)) return undefined;
+  const text = (value: unknown): unknown => (typeof value === 'string' ? value : undefined);
+  return messages.map((each: unknown) =>
+    typeof each === 'object' && each !== null
+      ? { role: 'role' in each ? text(each.role) : undefined, content: 'content' in each ? text(each.content) : undefined }
+      : undefined,
+  );
+}
+
 export function checkedIds(ids: readonly number[], dVocab: number): number[] {
+  // In a console `prompt` is the browser's own function until a script says otherwise.
+  if (!Array.isArray(ids) && !ArrayBuffer.isView(ids))
+    throw new LabError(
+      'request-invalid',
+      'What was given is neither a text nor a list of token ids.',
+      'Give a text, or ids as in [5, 17, 113].',
+    );
   const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= dVocab);
   if (wrong !== undefined) {
     throw new LabError('token-range', `${wrong} is not a token id of this model.`, `Ids are whole numbers from 0 to ${dVocab - 1}.`);

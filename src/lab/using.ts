@@ -5,6 +5,7 @@
 import type { Lab, ProcessingOptions } from '../../workers/api';
 import { LabError } from '../../workers/errors';
 import { notYet } from './jobs';
+import { checkOptions, yesOrNo } from './options';
 
 export interface Using extends ProcessingOptions {
   weights: 'stored' | 'f32' | 'f16';
@@ -13,17 +14,15 @@ export interface Using extends ProcessingOptions {
 const SWITCHES = ['fold', 'center', 'foldLn', 'foldValueBiases', 'centerWritingWeights', 'centerUnembed'] as const;
 
 export function checkedUsing(options: NonNullable<Parameters<Lab['use']>[1]>): Using {
+  checkOptions('lab.use', options, ['weights', ...SWITCHES]);
   const { weights = 'stored' } = options;
   if (weights === 'q8' || weights === 'q4') throw notYet(`Weights as ${weights}`, 'quantised kernels, in a later release');
   if (!['stored', 'f32', 'f16'].includes(weights))
     throw new LabError('option-unsupported', `Weights cannot run as “${String(weights)}”.`, "Use 'stored', 'f32' or 'f16'.");
   const using: Using = { weights };
   for (const name of SWITCHES) {
-    const value: unknown = options[name];
-    if (value === undefined) continue;
-    if (typeof value !== 'boolean')
-      throw new LabError('option-unsupported', `${name} is ${JSON.stringify(value)}.`, `Give ${name} as true or false.`);
-    using[name] = value;
+    const value = yesOrNo(name, options[name]);
+    if (value !== undefined) using[name] = value;
   }
   if (weights === 'f16' && processes(using))
     throw new LabError(

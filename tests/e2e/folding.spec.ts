@@ -90,3 +90,27 @@ test('chosen on the page, on the badge, kept, and nothing predicted otherwise', 
   await expect(banner.getByText('raw weights, not folded, not centred')).toBeVisible();
   expect((await look(page)).logProbs).toEqual(raw.logProbs);
 });
+
+test('a choice made while a model loads is about that model', async ({ page, site }) => {
+  await openPage(page, site.url);
+  await page.evaluate(() => window.lab.ready);
+  await drop(page, readFiles(GPT2_ODD.map((file) => fixturePath('gpt2-odd', file))));
+  await inUse(page, /GPT-2/);
+  await drop(page, readFiles(['config.json', 'model.safetensors'].map((file) => fixturePath('toy-grok', file))));
+  await inUse(page, /TransformerLens toy/);
+  // As slow as a large model, until it is called off.
+  await page.evaluate(() => {
+    const use = window.lab.use.bind(window.lab);
+    window.lab.use = async (id, options, job) => {
+      await new Promise((ready) => {
+        setTimeout(ready, 800);
+        job?.signal?.addEventListener('abort', ready);
+      });
+      return use(id, options, job);
+    };
+  });
+  await page.getByRole('button', { name: /^GPT-2/ }).click();
+  await page.getByRole('radiogroup', { name: 'Weights' }).getByText('Folded').click();
+  await expect(page.getByRole('banner').getByText(/^GPT-2 .* LN folded · value biases folded/)).toBeVisible();
+  await expect(page.getByRole('radio', { name: 'Folded', exact: true })).toBeChecked();
+});

@@ -30,6 +30,8 @@ export class ModelTokenizer {
   readonly vocabulary: Omit<Vocabulary, 'chat'>;
   readonly #tokenizer: Tokenizer;
   readonly #vocab: number;
+  /** Token n is written n: see plain-tokens.ts. */
+  readonly #numbers: boolean;
 
   /** Throws tokenizer-garbage where the file is no tokeniser, tokenizer-mismatch where it names ids the model has not. */
   constructor(source: TokenizerSource) {
@@ -47,6 +49,7 @@ export class ModelTokenizer {
       eos: findEos(source, this.#tokenizer),
       prependBos: source.prependBos && bos !== undefined,
     };
+    this.#numbers = this.vocabulary.pieces.every((piece, id) => piece === String(id));
   }
 
   /**
@@ -65,6 +68,12 @@ export class ModelTokenizer {
       );
     }
     const unknown = ids.some((id) => !Number.isInteger(id) || id < 0 || id >= this.#vocab);
+    if (unknown && this.#numbers)
+      throw new LabError(
+        'tokenizer-failed',
+        'This model came without a tokeniser: it reads numbers, and the text holds something else.',
+        `Write ids from 0 to ${this.#vocab - 1} with spaces between, as in “0 ${Math.min(1, this.#vocab - 1)} ${this.#vocab - 1}”.`,
+      );
     if (unknown)
       throw new LabError(
         'tokenizer-failed',

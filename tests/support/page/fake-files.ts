@@ -1,5 +1,5 @@
 /** Stands in for the files worker: a shelf in localStorage, vectors in memory, one toy model whatever is dropped. */
-import type { VectorInfo, ModelInfo, Opened } from '../../../workers/api';
+import type { ChatMessage, VectorInfo, ModelInfo, Opened } from '../../../workers/api';
 import type { FilesApi } from '../../../workers/contract';
 import { cancelled, LabError } from '../../../workers/errors';
 import { BOS, decode, encode, END, EOS, LAYERS, PIECES, START, WIDTH } from './toy';
@@ -94,7 +94,8 @@ export const fakeFiles: FilesApi = {
     const ids = encode(text, bos);
     return Promise.resolve({ ids, pieces: ids.map((id) => PIECES[id] ?? '') });
   },
-  chat: (_model, messages) => {
+  chat: (_model, given) => {
+    const messages = given as ChatMessage[];
     if (messages.some(({ role }, i) => role === messages[i - 1]?.role))
       throw new LabError(
         'chat-template-refused',

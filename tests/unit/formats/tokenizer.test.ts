@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isObject, type JsonObject } from '../../../workers/formats/json';
 import { bytesToText, byteLevelPiece, sentencePiece } from '../../../workers/formats/pieces';
+import { plainTokens } from '../../../workers/formats/plain-tokens';
 import { ModelTokenizer, type TokenizerSource } from '../../../workers/formats/tokenizer';
 import { refusal } from '../refusal';
 import { TOKENIZER } from '../safetensors-writer';
@@ -19,6 +20,18 @@ const source = (change: Partial<TokenizerSource> = {}): TokenizerSource => ({
   vocab: 11,
   prependBos: true,
   ...change,
+});
+
+describe('a model without a tokeniser', () => {
+  const plain = (): ModelTokenizer => new ModelTokenizer(source({ tokenizer: plainTokens(90), vocab: 90, prependBos: false }));
+  it('reads numbers, and says so of anything else', async () => {
+    expect(plain().encode('5  17\n89').ids).toEqual([5, 17, 89]);
+    for (const text of ['Once upon a time', '90', '-1', '007', '1,2'])
+      expect(await refusal(() => plain().encode(text))).toMatchObject({
+        code: 'tokenizer-failed',
+        hint: expect.stringContaining('from 0 to 89') as string,
+      });
+  });
 });
 
 describe('pieces', () => {

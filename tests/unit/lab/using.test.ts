@@ -25,7 +25,12 @@ describe('how a model is used', () => {
   it('refuses what it does not know, and f16 beside processing', () => {
     expect(refusal(() => checkedUsing({ weights: 'q4' }))).toBe('not-yet');
     expect(refusal(() => checkedUsing({ weights: 'f64' as 'f32' }))).toBe('option-unsupported');
-    expect(refusal(() => checkedUsing({ fold: 'yes' as unknown as boolean }))).toBe('option-unsupported');
+    for (const wrong of ['yes', 1, null, 10n])
+      expect(refusal(() => checkedUsing({ fold: wrong as unknown as boolean }))).toBe('option-unsupported');
+    // Passed over, either of these would leave the weights raw without a word.
+    for (const wrong of [{ centre: true }, { fold_ln: true }, null, 'fold'])
+      expect(refusal(() => checkedUsing(wrong as object))).toBe('option-unsupported');
+    expect(checkedUsing({ fold: true, centre: undefined } as object)).toEqual(using({ fold: true }));
     for (const some of [{ fold: true }, { center: true }, { foldLn: true }, { centerUnembed: true }])
       expect(refusal(() => checkedUsing({ weights: 'f16', ...some }))).toBe('option-unsupported');
     expect(refusal(() => checkedUsing({ weights: 'f16', fold: true, foldLn: false, foldValueBiases: false }))).toBeUndefined();
