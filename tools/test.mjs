@@ -150,7 +150,7 @@ const steps = [
   { name: 'build', run: check([bin('vite', 'bin', 'vite.js'), 'build'], 4) },
   { name: 'budget', run: check([join(dirname(fileURLToPath(import.meta.url)), 'budget.mjs')], 1) },
   { name: 'gpu', run: vitest('gpu', 10, chromium) },
-  { name: 'golden', run: vitest('golden', 14, chromium) },
+  { name: 'golden', run: vitest('golden', 18, chromium) },
   { name: 'e2e', run: playwright(12, chromium) },
 ];
 

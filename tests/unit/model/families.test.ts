@@ -291,7 +291,6 @@ describe('what is not run is refused, with a code and a hint', () => {
     ['norms of q and k with a mean', 'config-unsupported', { ...CONFIGS['phi-2'], qk_layernorm: true }],
     ['a StarCoder 2 with another norm', 'config-unsupported', { ...CONFIGS['starcoder2-3b'], norm_type: 'rms_norm' }],
     ['a StarCoder 2 with another MLP', 'config-unsupported', { ...CONFIGS['starcoder2-3b'], mlp_type: 'gated' }],
-    ['a Gemma that looks ahead', 'config-unsupported', { ...CONFIGS['gemma-3-1b-pt'], use_bidirectional_attention: true }],
     ['a Gemma 2 that looks ahead', 'config-unsupported', { ...CONFIGS['gemma-2-2b'], use_bidirectional_attention: true }],
     ['a Gemma 3 that looks ahead', 'config-unsupported', { ...CONFIGS['gemma-3-1b-pt'], use_bidirectional_attention: true }],
     ['a toy that looks ahead', 'config-unsupported', { ...toy, attention_dir: 'bidirectional' }],
