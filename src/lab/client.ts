@@ -8,6 +8,7 @@ import type { Edit, GenerateRequest, Job, Lab, ModelInfo, Prompt, RunRequest, Ru
 import type { EngineApi, EngineEvent, EngineGenerate, EngineRun, FilesApi, OnProgress } from '../../workers/contract';
 import { LabError, throwIfAborted } from '../../workers/errors';
 import { version } from '../../package.json';
+import { Coming } from './coming';
 import { resolveEdits } from './edits';
 import { LiveGeneration, type Opening } from './generation';
 import { asJob, notYet, told } from './jobs';
@@ -34,6 +35,7 @@ export interface Wires {
 export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab {
   let inUse: ModelInfo | undefined;
   const streams = new Set<LiveGeneration>();
+  const coming = new Coming();
 
   const model = (): ModelInfo => {
     if (!inUse)
@@ -84,7 +86,7 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
     };
   };
 
-  const open = async (request: GenerateRequest): Promise<Opening> => {
+  const open = coming.after(async (request: GenerateRequest): Promise<Opening> => {
     const [resolved, { pieces }] = await Promise.all([engineGenerate(request), text.vocabulary()]);
     for (const stream of streams) {
       if (!stream.finished) continue;
@@ -93,7 +95,7 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
     }
     const id = await told(() => engine.open(resolved));
     return { id, prompt: resolved.ids, promptLength: resolved.promptLength, baseline: resolved.baseline, pieces };
-  };
+  });
 
   /** A model that goes takes its generations along: each ends as cancelled. */
   const endStreams = async (): Promise<void> => {
@@ -102,7 +104,7 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
     await Promise.all(all.map((stream) => stream.close()));
   };
 
-  const batch = (requests: readonly RunRequest[], job?: Job): Promise<RunResult[]> =>
+  const batch = coming.after((requests: readonly RunRequest[], job?: Job): Promise<RunResult[]> =>
     asJob(
       job,
       (id) => engine.cancel(id),
@@ -113,8 +115,10 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
         throwIfAborted(job?.signal);
         return results;
       },
-    );
+    ),
+  );
 
+  const vectors = makeVectors({ engine, files, text, model, batch, changed: () => changed({ kind: 'vectors' }) });
   const refuse = (what: string, when: string) => () => Promise.reject(notYet(what, when));
 
   return {
@@ -140,28 +144,30 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
       ),
     models: () => told(() => files.models()),
     use: (id, options = {}, job) =>
-      asJob(
-        job,
-        (key) => engine.cancel(key),
-        async (key) => {
-          const using = checkedUsing(options);
-          if (typeof id !== 'string')
-            throw new LabError(
-              'model-unknown',
-              'That is no model’s id.',
-              'Give one as text, as in lab.use(model.id) with one of lab.models().',
-            );
-          const [record, vocabulary] = await Promise.all([files.record(id), files.vocabulary(id)]);
-          throwIfAborted(job?.signal);
-          await endStreams();
-          inUse = await engine.use(record, using, vocabulary.special, key, detailed(job)).catch((thrown: unknown) => {
-            inUse = undefined;
-            changed({ kind: 'model', model: undefined });
-            throw thrown;
-          });
-          changed({ kind: 'model', model: inUse, using });
-          return inUse;
-        },
+      coming.until(
+        asJob(
+          job,
+          (key) => engine.cancel(key),
+          async (key) => {
+            const using = checkedUsing(options);
+            if (typeof id !== 'string')
+              throw new LabError(
+                'model-unknown',
+                'That is no model’s id.',
+                'Give one as text, as in lab.use(model.id) with one of lab.models().',
+              );
+            const [record, vocabulary] = await Promise.all([files.record(id), files.vocabulary(id)]);
+            throwIfAborted(job?.signal);
+            await endStreams();
+            inUse = await engine.use(record, using, vocabulary.special, key, detailed(job)).catch((thrown: unknown) => {
+              inUse = undefined;
+              changed({ kind: 'model', model: undefined });
+              throw thrown;
+            });
+            changed({ kind: 'model', model: inUse, using });
+            return inUse;
+          },
+        ),
       ),
     dictionaries: () => Promise.resolve([]),
     vectors: () => told(() => files.vectors()),
@@ -179,26 +185,27 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
         changed({ kind: 'vectors' });
       }),
 
-    tokenize: (string, options) => told(() => text.tokenize(string, options?.bos)),
-    token: (string) => told(() => text.token(string)),
-    decode: (ids) => told(() => text.decode(checkedIds(ids, model().dVocab))),
-    special: () => told(async () => text.vocabulary().then(({ bos, special, chat }) => ({ bos, ids: special, chat }))),
-    chat: (messages, options) => told(() => text.chat(messages, options)),
+    tokenize: coming.after((string, options) => told(() => text.tokenize(string, options?.bos))),
+    token: coming.after((string) => told(() => text.token(string))),
+    decode: coming.after((ids) => told(() => text.decode(checkedIds(ids, model().dVocab)))),
+    special: coming.after(() => told(async () => text.vocabulary().then(({ bos, special, chat }) => ({ bos, ids: special, chat })))),
+    chat: coming.after((messages, options) => told(() => text.chat(messages, options))),
 
-    hooks: () => told(() => (model(), engine.hooks())),
+    hooks: coming.after(() => told(() => (model(), engine.hooks()))),
     batch,
     run: async (request, job) => {
       const [result] = await batch([request], job);
       if (!result) throw new LabError('internal', 'The engine gave no answer.', 'Please report this.');
       return result;
     },
-    explain: (request: RunRequest | GenerateRequest | SweepRequest) =>
+    explain: coming.after((request: RunRequest | GenerateRequest | SweepRequest) =>
       told(async () => {
         if ('clean' in request) throw notYet('Explaining a sweep', 'the Patch instrument');
         if ('tokens' in request) return engine.explainGenerate(await engineGenerate(request));
         return engine.explainRun(await engineRun(request));
       }),
-    lens: (request) =>
+    ),
+    lens: coming.after((request) =>
       told(async () => {
         if (request.kind !== 'logit') throw notYet(`The ${request.kind} lens`, 'trained lenses, in a later release');
         const ids = await text.ids(request.prompt, request.bos);
@@ -218,8 +225,10 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
           }));
         return { ...rest, top: top.map((row, layer) => row.map((_, position) => cell(layer, position))) };
       }),
-    loss: (request) =>
+    ),
+    loss: coming.after((request) =>
       told(async () => engine.loss({ ids: await text.ids(request.prompt, request.bos), edits: await edits(request.edits, request.bos) })),
+    ),
     generate: (request) => {
       const stream = new LiveGeneration(
         engine,
@@ -238,7 +247,8 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
     encode: refuse('Encoding', 'sparse autoencoders, in 0.2'),
     evaluate: refuse('Evaluating a dictionary', 'sparse autoencoders, in 0.2'),
     vector,
-    ...makeVectors({ engine, files, text, model, batch, changed: () => changed({ kind: 'vectors' }) }),
+    ...vectors,
+    vectorFromToken: coming.after(vectors.vectorFromToken),
   };
 }
 
