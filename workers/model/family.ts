@@ -150,3 +150,9 @@ export function refuse(what: string): never {
     'Try another checkpoint of the same family.',
   );
 }
+
+/** The two tensors of a layer's LayerNorm. */
+export const normRules = (name: string, dModel: number, norm: NormName, layer: number): TensorRule[] => [
+  { name: `${name}.weight`, shape: [dModel], place: { vector: `${norm}.w`, layer } },
+  { name: `${name}.bias`, shape: [dModel], place: { vector: `${norm}.b`, layer } },
+];

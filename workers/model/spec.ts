@@ -70,5 +70,14 @@ export const firstKey = (window: number, position: number): number => (window > 
 /** Dimensions of a head that are turned; 0 where positions are learned. */
 export const rotaryDims = (spec: ModelSpec): number => (spec.positions.kind === 'rotary' ? spec.positions.dims : 0);
 
-/** A spec's ordinary choices, for families to write down only where they differ. */
+// What is ordinary, so that a family writes down only where it differs.
+/** Attention, then the MLP, each behind a norm of its own. */
 export const PLAIN_BLOCK: ModelSpec['block'] = { parallel: false, sharedNorm: false, postNorms: false };
+/** Scaled by 1/√d_head; no cap, no norms of q and k, no window. */
+export const plainAttention = (layers: number, dHead: number): ModelSpec['attention'] => ({
+  scale: 1 / Math.sqrt(dHead),
+  divideByLayer: false,
+  cap: 0,
+  qkNorm: false,
+  windows: new Array<number>(layers).fill(0),
+});

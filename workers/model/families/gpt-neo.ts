@@ -2,8 +2,8 @@
  * GPT-Neo (TinyStories): GPT-2 with plain [out, in] weights, no scale on the scores, no biases on q, k and v, and a window over
  * the layers that the config calls local. Source: Black et al. 2021; tensor names as in Hugging Face's gpt_neo checkpoints.
  */
-import { activation, count, flag, real, refuse, type Config, type Family, type TensorRule } from '../family';
-import { PLAIN_BLOCK } from '../spec';
+import { activation, count, flag, normRules, real, refuse, type Config, type Family, type TensorRule } from '../family';
+import { PLAIN_BLOCK, plainAttention } from '../spec';
 
 /** “global” or “local” for each layer: written out, or as patterns with how often each is repeated. */
 function layerKinds(config: Config, layers: number): string[] {
@@ -53,10 +53,8 @@ export const gptNeo: Family = {
       norm: { kind: 'layer', eps: real(config, 'layer_norm_epsilon', 1e-5) },
       block: PLAIN_BLOCK,
       attention: {
+        ...plainAttention(layers, dModel / heads),
         scale: 1,
-        divideByLayer: false,
-        cap: 0,
-        qkNorm: false,
         windows: layerKinds(config, layers).map((kind) => (kind === 'local' ? window : 0)),
       },
       mlp: { gated: false, act: activation(config, 'activation_function', 'gelu_new') },
@@ -77,14 +75,7 @@ export const gptNeo: Family = {
     for (let layer = 0; layer < spec.layers; layer++) {
       const h = `h.${layer}`;
       const attention = `${h}.attn.attention`;
-      for (const [norm, name] of [
-        ['ln1', 'ln_1'],
-        ['ln2', 'ln_2'],
-      ] as const)
-        rules.push(
-          { name: `${h}.${name}.weight`, shape: [D], place: { vector: `${norm}.w`, layer } },
-          { name: `${h}.${name}.bias`, shape: [D], place: { vector: `${norm}.b`, layer } },
-        );
+      rules.push(...normRules(`${h}.ln_1`, D, 'ln1', layer), ...normRules(`${h}.ln_2`, D, 'ln2', layer));
       for (const part of ['q', 'k', 'v'] as const)
         rules.push({ name: `${attention}.${part}_proj.weight`, shape: [D, D], place: { matrix: 'attn.qkv', layer, part } });
       rules.push(

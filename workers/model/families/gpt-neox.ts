@@ -2,8 +2,9 @@
  * GPT-NeoX (Pythia): attention and MLP read the stream side by side, each through its own LayerNorm; rotary over part of a head;
  * q, k and v of a head lie together in one tensor. Source: Black et al. 2022; tensor names as in Hugging Face's gpt_neox checkpoints.
  */
-import { activation, count, flag, heads, real, type Family, type TensorRule } from '../family';
+import { activation, count, flag, heads, normRules, real, type Family, type TensorRule } from '../family';
 import { contextOf, rotaryPositions } from '../rope';
+import { plainAttention } from '../spec';
 
 export const gptNeox: Family = {
   types: ['gpt_neox'],
@@ -34,13 +35,7 @@ export const gptNeox: Family = {
       }),
       norm: { kind: 'layer', eps: real(config, 'layer_norm_eps', 1e-5) },
       block: { parallel: flag(config, 'use_parallel_residual', true), sharedNorm: false, postNorms: false },
-      attention: {
-        scale: 1 / Math.sqrt(shape.dHead),
-        divideByLayer: false,
-        cap: 0,
-        qkNorm: false,
-        windows: new Array<number>(layers).fill(0),
-      },
+      attention: plainAttention(layers, shape.dHead),
       mlp: { gated: false, act: activation(config, 'hidden_act', 'gelu') },
       bias: { qkv: bias, out: bias, mlpIn: true, mlpOut: true, unembed: false },
       logitCap: 0,
@@ -57,14 +52,7 @@ export const gptNeox: Family = {
     if (!spec.tied) rules.push({ name: 'embed_out.weight', shape: [spec.vocab, D], place: { matrix: 'unembed' } });
     for (let layer = 0; layer < spec.layers; layer++) {
       const at = `layers.${layer}`;
-      for (const [norm, name] of [
-        ['ln1', 'input_layernorm'],
-        ['ln2', 'post_attention_layernorm'],
-      ] as const)
-        rules.push(
-          { name: `${at}.${name}.weight`, shape: [D], place: { vector: `${norm}.w`, layer } },
-          { name: `${at}.${name}.bias`, shape: [D], place: { vector: `${norm}.b`, layer } },
-        );
+      rules.push(...normRules(`${at}.input_layernorm`, D, 'ln1', layer), ...normRules(`${at}.post_attention_layernorm`, D, 'ln2', layer));
       rules.push(
         { name: `${at}.attention.query_key_value.weight`, shape: [3 * D, D], place: { matrix: 'attn.qkv', layer, part: 'heads' } },
         { name: `${at}.attention.dense.weight`, shape: [D, D], place: { matrix: 'attn.out', layer } },

@@ -2,8 +2,8 @@
  * GPT-2: learned positions, LayerNorm, plain GELU MLP, biases everywhere, tied head. Weights are Conv1D, stored [in, out].
  * Source: Radford et al. 2019; tensor names as in Hugging Face's gpt2 checkpoints.
  */
-import { activation, count, flag, real, refuse, type Family, type TensorRule } from '../family';
-import { PLAIN_BLOCK } from '../spec';
+import { activation, count, flag, normRules, real, refuse, type Family, type TensorRule } from '../family';
+import { PLAIN_BLOCK, plainAttention } from '../spec';
 
 export const gpt2: Family = {
   types: ['gpt2'],
@@ -36,11 +36,9 @@ export const gpt2: Family = {
       norm: { kind: 'layer', eps: real(config, 'layer_norm_epsilon', 1e-5) },
       block: PLAIN_BLOCK,
       attention: {
-        scale: flag(config, 'scale_attn_weights', true) ? 1 / Math.sqrt(dHead) : 1,
+        ...plainAttention(layers, dHead),
+        ...(flag(config, 'scale_attn_weights', true) ? {} : { scale: 1 }),
         divideByLayer: flag(config, 'scale_attn_by_inverse_layer_idx', false),
-        cap: 0,
-        qkNorm: false,
-        windows: new Array<number>(layers).fill(0),
       },
       mlp: { gated: false, act: activation(config, 'activation_function', 'gelu_new') },
       bias: { qkv: true, out: true, mlpIn: true, mlpOut: true, unembed: false },
@@ -60,14 +58,12 @@ export const gpt2: Family = {
     for (let layer = 0; layer < spec.layers; layer++) {
       const h = `h.${layer}`;
       rules.push(
-        { name: `${h}.ln_1.weight`, shape: [D], place: { vector: 'ln1.w', layer } },
-        { name: `${h}.ln_1.bias`, shape: [D], place: { vector: 'ln1.b', layer } },
+        ...normRules(`${h}.ln_1`, D, 'ln1', layer),
         { name: `${h}.attn.c_attn.weight`, shape: [D, 3 * D], place: { matrix: 'attn.qkv', layer, part: 'qkv' }, transposed: true },
         { name: `${h}.attn.c_attn.bias`, shape: [3 * D], place: { vector: 'attn.qkv.b', layer, part: 'qkv' } },
         { name: `${h}.attn.c_proj.weight`, shape: [D, D], place: { matrix: 'attn.out', layer }, transposed: true },
         { name: `${h}.attn.c_proj.bias`, shape: [D], place: { vector: 'attn.out.b', layer } },
-        { name: `${h}.ln_2.weight`, shape: [D], place: { vector: 'ln2.w', layer } },
-        { name: `${h}.ln_2.bias`, shape: [D], place: { vector: 'ln2.b', layer } },
+        ...normRules(`${h}.ln_2`, D, 'ln2', layer),
         { name: `${h}.mlp.c_fc.weight`, shape: [D, M], place: { matrix: 'mlp.in', layer, part: 'in' }, transposed: true },
         { name: `${h}.mlp.c_fc.bias`, shape: [M], place: { vector: 'mlp.in.b', layer, part: 'in' } },
         { name: `${h}.mlp.c_proj.weight`, shape: [M, D], place: { matrix: 'mlp.out', layer }, transposed: true },

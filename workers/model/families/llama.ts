@@ -5,7 +5,7 @@
  */
 import { activation, count, flag, heads, real, type Config, type Family, type TensorRule } from '../family';
 import { contextOf, rotaryPositions } from '../rope';
-import { PLAIN_BLOCK, type ModelSpec } from '../spec';
+import { PLAIN_BLOCK, plainAttention, type ModelSpec } from '../spec';
 
 /** What a config of this shape says, by Llama's defaults. */
 export function llamaSpec(family: string, config: Config): ModelSpec {
@@ -26,13 +26,7 @@ export function llamaSpec(family: string, config: Config): ModelSpec {
     positions: rotaryPositions(config, layers, { dHead: shape.dHead }),
     norm: { kind: 'rms', eps: real(config, 'rms_norm_eps', 1e-6) },
     block: PLAIN_BLOCK,
-    attention: {
-      scale: 1 / Math.sqrt(shape.dHead),
-      divideByLayer: false,
-      cap: 0,
-      qkNorm: false,
-      windows: new Array<number>(layers).fill(0),
-    },
+    attention: plainAttention(layers, shape.dHead),
     mlp: { gated: true, act: activation(config, 'hidden_act', 'silu') },
     bias: { qkv: attentionBias, out: attentionBias, mlpIn: mlpBias, mlpOut: mlpBias, unembed: false },
     logitCap: 0,

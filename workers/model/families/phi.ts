@@ -2,8 +2,9 @@
  * Phi-1 to Phi-2: one LayerNorm feeds attention and a plain GELU MLP in parallel, rotary over part of a head, biases everywhere,
  * the head's included. Source: Javaheripi et al. 2023; tensor names as in Hugging Face's phi checkpoints.
  */
-import { activation, count, flag, heads, real, refuse, type Family, type TensorRule } from '../family';
+import { activation, count, flag, heads, normRules, real, refuse, type Family, type TensorRule } from '../family';
 import { contextOf, rotaryPositions } from '../rope';
+import { plainAttention } from '../spec';
 
 export const phi: Family = {
   types: ['phi'],
@@ -28,13 +29,7 @@ export const phi: Family = {
       positions: rotaryPositions(config, layers, { dHead: shape.dHead, partial: 0.5 }),
       norm: { kind: 'layer', eps: real(config, 'layer_norm_eps', 1e-5) },
       block: { parallel: true, sharedNorm: true, postNorms: false },
-      attention: {
-        scale: 1 / Math.sqrt(shape.dHead),
-        divideByLayer: false,
-        cap: 0,
-        qkNorm: false,
-        windows: new Array<number>(layers).fill(0),
-      },
+      attention: plainAttention(layers, shape.dHead),
       mlp: { gated: false, act: activation(config, 'hidden_act', 'gelu_new') },
       bias: { qkv: true, out: true, mlpIn: true, mlpOut: true, unembed: true },
       logitCap: 0,
@@ -52,10 +47,7 @@ export const phi: Family = {
     if (!spec.tied) rules.push({ name: 'lm_head.weight', shape: [spec.vocab, D], place: { matrix: 'unembed' } });
     for (let layer = 0; layer < spec.layers; layer++) {
       const at = `layers.${layer}`;
-      rules.push(
-        { name: `${at}.input_layernorm.weight`, shape: [D], place: { vector: 'ln1.w', layer } },
-        { name: `${at}.input_layernorm.bias`, shape: [D], place: { vector: 'ln1.b', layer } },
-      );
+      rules.push(...normRules(`${at}.input_layernorm`, D, 'ln1', layer));
       for (const [part, n] of [
         ['q', spec.heads],
         ['k', spec.kvHeads],

@@ -3,9 +3,9 @@
  * attention, a window over every layer where the config sets one.
  * Source: Lozhkov et al. 2024; tensor names as in Hugging Face's starcoder2 checkpoints.
  */
-import { activation, count, flag, heads, real, refuse, type Family, type TensorRule } from '../family';
+import { activation, count, flag, heads, normRules, real, refuse, type Family, type TensorRule } from '../family';
 import { contextOf, rotaryPositions } from '../rope';
-import { PLAIN_BLOCK } from '../spec';
+import { PLAIN_BLOCK, plainAttention } from '../spec';
 import { LLAMA_IGNORABLE } from './llama';
 
 export const starcoder2: Family = {
@@ -39,13 +39,7 @@ export const starcoder2: Family = {
       positions: rotaryPositions(config, layers, { dHead: shape.dHead }),
       norm: { kind: 'layer', eps: real(config, 'norm_epsilon', 1e-5) },
       block: PLAIN_BLOCK,
-      attention: {
-        scale: 1 / Math.sqrt(shape.dHead),
-        divideByLayer: false,
-        cap: 0,
-        qkNorm: false,
-        windows: new Array<number>(layers).fill(window),
-      },
+      attention: { ...plainAttention(layers, shape.dHead), windows: new Array<number>(layers).fill(window) },
       mlp: { gated: false, act: activation(config, 'hidden_act', 'gelu_pytorch_tanh') },
       bias: { qkv: bias, out: bias, mlpIn: bias, mlpOut: bias, unembed: false },
       logitCap: 0,
@@ -63,14 +57,7 @@ export const starcoder2: Family = {
     if (!spec.tied) rules.push({ name: 'lm_head.weight', shape: [spec.vocab, D], place: { matrix: 'unembed' } });
     for (let layer = 0; layer < spec.layers; layer++) {
       const at = `layers.${layer}`;
-      for (const [norm, name] of [
-        ['ln1', 'input_layernorm'],
-        ['ln2', 'post_attention_layernorm'],
-      ] as const)
-        rules.push(
-          { name: `${at}.${name}.weight`, shape: [D], place: { vector: `${norm}.w`, layer } },
-          { name: `${at}.${name}.bias`, shape: [D], place: { vector: `${norm}.b`, layer } },
-        );
+      rules.push(...normRules(`${at}.input_layernorm`, D, 'ln1', layer), ...normRules(`${at}.post_attention_layernorm`, D, 'ln2', layer));
       for (const [part, rows] of [
         ['q', Q],
         ['k', KV],
