@@ -22,7 +22,7 @@ import { generate, openBench, run, steps, VARIANTS } from '../support/engine';
 import { CONFIGS, randomModel } from '../support/random-model';
 import { promptIds } from './cases';
 import { compareRows, describeComparison } from './compare';
-import { FIXTURES, loadFixture, loadProcessed } from './fixture';
+import { loadFixture, loadProcessed, type FixtureName } from './fixture';
 import { twinOf } from './twin';
 
 const SAME = 1e-5;
@@ -134,26 +134,20 @@ function expectNoMean(hook: string, data: Float32Array, width: number): void {
   }
 }
 
-/** One of each form of block is held to every switch; the others to all of them together. */
-const WHOLE: readonly string[] = [
-  'gpt2-odd',
-  'gpt2-scaled',
-  'gptneo-local',
-  'neox-partial',
-  'llama-gqa',
-  'llama-bf16',
-  'qwen2-bias',
-  'gemma2-caps',
-  'phi2-partial',
-];
+/** One of each form of block is held to every switch; one of each other family to all of them together. */
+const WHOLE = ['gpt2-odd', 'neox-partial', 'qwen2-bias', 'gemma2-caps'] as const;
+const TOGETHER = [
+  ...['gpt2-scaled', 'gptneo-local', 'llama-gqa', 'llama-bf16', 'mistral-window', 'qwen3-norm'],
+  ...['gemma3-windows', 'phi2-partial', 'phi3-fused', 'starcoder2-bias', 'toy-ln'],
+] as FixtureName[];
 
-describe.each(FIXTURES)('%s', (name) => {
+describe.each([...WHOLE, ...TOGETHER])('%s', (name) => {
   suite(
     async () => {
       const fixture = await loadFixture(name);
       return { ...(await openBench(fixture.files)), ...(await twinOf(fixture)), ids: promptIds(fixture.cases, 1) };
     },
-    WHOLE.includes(name) ? undefined : ['fold and center'],
+    TOGETHER.includes(name) ? ['fold and center'] : undefined,
   );
 });
 
