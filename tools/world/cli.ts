@@ -1,14 +1,20 @@
 /** The world's commands: a sample to read, the corpus for the trainer, the labels, the labelled token stream. */
-import { mkdirSync, createWriteStream } from 'node:fs';
+import { createWriteStream, mkdirSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { documents, sentences, accepts, theParser, type Split } from './world';
 import { corrupt } from './corrupt';
+import { labelsPage } from './labels';
+import { glossary } from './lexicon/glossary';
+import { writeStream } from './stream';
 import { Random } from './random';
 
 const USAGE = `node tools/world/run.mjs <command>
   sample  [--seed 1] [--count 10] [--split train]             documents to read
-  corpus  [--documents 100000] [--valid 2000] [--out build/world]  train.txt and valid.txt, documents separated by a NUL byte
+  corpus  [--documents 100000] [--valid 2000] [--out build/world]  train.txt and valid.txt, documents separated by a NUL byte; glossary.txt
+  labels                                                       writes tools/world/labels.md
+  stream  [--count 3000] [--split held-out] [--model public/demo/lanternwick] [--out build/world/stream]  tokens with their labels
   numbers [--count 3000]                                       words, rules, how much the parser accepts and rejects
 `;
 
@@ -38,7 +44,8 @@ export async function main(args: readonly string[]): Promise<void> {
     options: {
       seed: { type: 'string', default: '1' },
       count: { type: 'string', default: '' },
-      split: { type: 'string', default: 'train' },
+      split: { type: 'string', default: '' },
+      model: { type: 'string', default: 'public/demo/lanternwick' },
       documents: { type: 'string', default: '100000' },
       valid: { type: 'string', default: '2000' },
       out: { type: 'string', default: 'build/world' },
@@ -62,6 +69,13 @@ export async function main(args: readonly string[]): Promise<void> {
       const characters = await write(`${values.out}/${name}.txt`, seed, part, count);
       console.log(`${values.out}/${name}.txt: ${count} documents, ${(characters / 1e6).toFixed(1)} million characters`);
     }
+    writeFileSync(`${values.out}/glossary.txt`, glossary().join('\0'));
+  } else if (command === 'labels') {
+    writeFileSync(fileURLToPath(new URL('labels.md', import.meta.url)), labelsPage());
+  } else if (command === 'stream') {
+    const out = values.out === 'build/world' ? 'build/world/stream' : values.out;
+    const part: Split = values.split === 'train' ? 'train' : 'held-out';
+    console.log(writeStream({ model: values.model, out, seed, split: part, count: Number(values.count || '3000') }));
   } else if (command === 'numbers') {
     numbers(Number(values.count || '3000'), seed);
   } else {
@@ -69,6 +83,7 @@ export async function main(args: readonly string[]): Promise<void> {
   }
 }
 
+/** Words, rules, and how the parser does: what `world:check` asserts in small, for whoever changes the grammar. */
 function numbers(count: number, seed: number): void {
   const words = new Map<string, number>();
   const all: string[] = [];
