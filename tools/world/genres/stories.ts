@@ -1,0 +1,29 @@
+/** Stories of four to eight sentences, merry or gloomy from the second or third sentence on: the mood that a dial can turn. */
+import { people } from '../lexicon/people';
+import type { Genre } from '../writer';
+import { air, ending, meeting, opening, plots, storyRules } from './story-lines';
+
+export type Mood = 'merry' | 'gloomy';
+
+export const stories: Genre = {
+  name: 'story',
+  rules: storyRules,
+  write(writer) {
+    const { random } = writer;
+    const mood: Mood = random.chance(0.5) ? 'merry' : 'gloomy';
+    const plot = random.pick(plots);
+    const labels = { labels: [`mood:${mood}`] };
+    writer.say(opening);
+    const hero = people.find((person) => person === writer.word('person1'));
+    if (hero && !writer.known.has('place1')) writer.bind('place1', hero.home);
+    if (random.chance(0.35)) writer.say(air[mood], labels);
+    if (!writer.known.has('person2') && random.chance(0.6)) writer.say(meeting);
+    writer.say(plot.begin);
+    if (random.chance(0.8)) writer.say(plot.search);
+    if (random.chance(0.25)) writer.say(plot.search);
+    if (random.chance(0.3)) writer.say(air[mood], labels);
+    writer.say(plot[mood], labels);
+    writer.say(ending[mood], labels);
+    return writer.finish('story', ['language:english']);
+  },
+};
