@@ -6,7 +6,20 @@ import svelteConfig from './svelte.config.js';
 import { oneWay } from './tools/lint/one-way.js';
 
 export default tseslint.config(
-  { ignores: ['dist', 'node_modules', '.cache', '.gpu', 'bench/out', 'test-results', 'playwright-report', 'tools/stubs', '**/vendor'] },
+  {
+    ignores: [
+      'build',
+      'dist',
+      'node_modules',
+      '.cache',
+      '.gpu',
+      'bench/out',
+      'test-results',
+      'playwright-report',
+      'tools/stubs',
+      '**/vendor',
+    ],
+  },
   ...tseslint.configs.strict,
   ...svelte.configs.recommended,
   {
