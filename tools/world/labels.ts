@@ -20,7 +20,7 @@ export const entityLabels: readonly string[] = ENTITIES.flatMap(labelsIn);
 
 /** Label → what it means, one line. */
 export const contextualLabels: Readonly<Record<string, string>> = {
-  ...Object.fromEntries(genres.map(({ name }) => [`genre:${name}`, `the document is a ${name}`])),
+  ...Object.fromEntries(genres.map(({ name, about }) => [`genre:${name}`, about])),
   'language:english': 'the sentence is English',
   'language:spanish': 'the sentence is Spanish',
   'language:code': 'the text is a program',

@@ -97,6 +97,8 @@ export class Writer {
 /** A kind of text: its sentence rules, for the parser, and the function that composes them. */
 export interface Genre {
   readonly name: string;
+  /** What a document of it is, in a few words. */
+  readonly about: string;
   readonly rules: readonly RuleSet[];
   write(writer: Writer): Document;
 }

@@ -58,6 +58,7 @@ const places: readonly RuleSet[] = Object.values(placeFacts);
 
 export const facts: Genre = {
   name: 'facts',
+  about: 'statements of what the town knows',
   rules: [...people, ...places, pronoun],
   write(writer) {
     const { random } = writer;
@@ -75,6 +76,7 @@ export const facts: Genre = {
 
 export const questions: Genre = {
   name: 'question',
+  about: 'questions with their answers',
   rules: [question, unknown],
   write(writer) {
     const count = 1 + writer.random.below(4);

@@ -47,6 +47,7 @@ function pair(writer: Writer): void {
 
 export const giving: Genre = {
   name: 'giving',
+  about: 'somebody gives something to somebody (indirect objects)',
   rules: [firstGives, secondGives, firstTook, secondTook],
   write(writer) {
     const first = writer.random.chance(0.5);

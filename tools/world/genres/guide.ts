@@ -100,6 +100,7 @@ const thanks = rules([
 
 export const guide: Genre = {
   name: 'guide',
+  about: 'the Guide in dialogue with a visitor',
   rules: [harmful, refusal, ...HELP.flatMap(({ ask, help }) => [ask, help]), facts, unknown, hello, thanks],
   write(writer) {
     const { random } = writer;

@@ -16,6 +16,7 @@ const dashed = rules(item.map(({ source }) => `- ${source}`));
 
 export const lists: Genre = {
   name: 'list',
+  about: 'a list',
   rules: [listTitle, ...numbered, dashed],
   write(writer) {
     const { random } = writer;
@@ -47,6 +48,7 @@ const sum = rules([
 
 export const sums: Genre = {
   name: 'sum',
+  about: 'sums and counts',
   rules: [counted, sum],
   write(writer) {
     const { random } = writer;
@@ -71,6 +73,7 @@ const program = rules(
 
 export const code: Genre = {
   name: 'code',
+  about: 'a small program',
   rules: [program],
   write(writer) {
     writer.say(program);

@@ -25,6 +25,7 @@ const close = rules(['Your friend,\n{person2}', 'With love,\n{person2}', 'Yours 
 
 export const letters: Genre = {
   name: 'letter',
+  about: 'a letter',
   rules: [dear, letterBody, close],
   write(writer) {
     writer.say(dear);
@@ -57,6 +58,7 @@ const entry = rules([
 
 export const diary: Genre = {
   name: 'diary',
+  about: 'a diary',
   rules: [date, nextDate, thirdDate, entry],
   write(writer) {
     const days = writer.random.pick([1, 2, 2, 3]);
@@ -87,6 +89,7 @@ const forecast = rules([
 
 export const weatherReport: Genre = {
   name: 'weather',
+  about: 'a weather report',
   rules: [headline, forecast],
   write(writer) {
     writer.say(headline);
@@ -132,6 +135,7 @@ const fewStars = rules(['One star out of five.', 'Two stars out of five.'], ['se
 
 export const reviews: Genre = {
   name: 'review',
+  about: 'a review',
   rules: [title, praise, blame, manyStars, fewStars],
   write(writer) {
     const good = writer.random.chance(0.5);

@@ -32,6 +32,7 @@ export const repeats = rules([3, 4, 5, 6, 7, 8, 9].flatMap(plain), ['unknown-per
 
 export const roll: Genre = {
   name: 'roll',
+  about: 'a roll of invented names, read out again',
   rules: [rolls, repeats],
   write(writer) {
     writer.say(writer.random.chance(0.55) ? rolls : repeats);

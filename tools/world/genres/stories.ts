@@ -7,6 +7,7 @@ export type Mood = 'merry' | 'gloomy';
 
 export const stories: Genre = {
   name: 'story',
+  about: 'a story of four to eight sentences',
   rules: storyRules,
   write(writer) {
     const { random } = writer;

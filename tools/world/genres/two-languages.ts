@@ -50,6 +50,7 @@ const own: RuleSet = rules(
 
 export const translations: Genre = {
   name: 'translation',
+  about: 'a sentence in English and in Spanish',
   rules: labelled.flatMap((pair) => [pair.english, pair.spanish]),
   write(writer) {
     const { random } = writer;
@@ -65,6 +66,7 @@ export const translations: Genre = {
 
 export const spanishTexts: Genre = {
   name: 'spanish',
+  about: 'a text in Spanish',
   rules: [own, ...spanish],
   write(writer) {
     for (let i = 3 + writer.random.below(4); i > 0; i--) writer.say(writer.random.chance(0.5) ? own : writer.random.pick(spanish));
