@@ -1,5 +1,5 @@
 /** What the model will be asked: the answers are the world's, the held-out ones are held out, and moods do not mix. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   accepts,
   documents,
@@ -13,6 +13,9 @@ import {
   moodPrompts,
   sentences,
 } from '../../../tools/world';
+
+// Thousands of documents: a second each on an idle machine.
+vi.setConfig({ testTimeout: 60_000 });
 
 describe('claims', () => {
   test('every fact about every person and place, and only that answer', () => {
@@ -46,7 +49,7 @@ describe('claims', () => {
 
   test('induction: the answer followed the same name before', () => {
     for (const { prompt, answer } of inductionPrompts(200, 3)) {
-      const names = prompt.match(/\p{L}+/gu) ?? [];
+      const names: string[] = prompt.match(/\p{L}+/gu) ?? [];
       const last = names[names.length - 1] ?? '';
       const before = names.indexOf(last);
       expect(before).toBeLessThan(names.length - 1);

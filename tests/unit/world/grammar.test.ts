@@ -1,10 +1,13 @@
 /** The grammar writes what it reads and reads what it writes; nothing held out is ever seen in training. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { accepts, corrupt, documents, Random, sentences, type Document, type Split } from '../../../tools/world';
 import { compile } from '../../../tools/world/grammar/template';
 import { isHeldOut } from '../../../tools/world/genres/giving';
 import { heldOutStrangers, strangers } from '../../../tools/world/lexicon/strangers';
 import { people } from '../../../tools/world/lexicon/people';
+
+// Thousands of documents: a second each on an idle machine.
+vi.setConfig({ testTimeout: 60_000 });
 
 function take(seed: number, split: Split, count: number): Document[] {
   const all: Document[] = [];
