@@ -3,13 +3,16 @@
 `documents` reads a file of documents separated by NUL bytes. `train_tokenizer` writes tokenizer.json and tokenizer_config.json in
 the form that transformers and Loupe read. `encode` leaves one flat uint16 array and the documents' offsets beside the text,
 and takes them up again while neither the text nor the tokeniser has changed.
+
+The world's glossary (glossary.txt beside the texts) lists words that should be one token each, so that a name is one column of
+the unembedding. BPE knows no such wish, but it counts: each is read as often as a common word.
 """
 
 import hashlib
 import json
 import os
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice, repeat
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +33,11 @@ def documents(path: Path, chunk: int = 1 << 22) -> Iterator[str]:
         yield text
 
 
+def glossary(path: Path) -> list[str]:
+    """Words wanted as one token, a leading space where they stand behind one; none where the world names none."""
+    return [word for word in path.read_text().split("\0") if word] if path.exists() else []
+
+
 def train_tokenizer(text: Path, folder: Path, size: int, context: int, sample: int = 60_000) -> Tokenizer:
     """Byte-level BPE of `size` tokens, the end-of-text token first, from the first `sample` documents."""
     tokenizer = Tokenizer(models.BPE())
@@ -38,7 +46,11 @@ def train_tokenizer(text: Path, folder: Path, size: int, context: int, sample: i
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=[END], initial_alphabet=alphabet, show_progress=False)
-    tokenizer.train_from_iterator(islice(documents(text), sample), trainer)
+    wanted = glossary(text.with_name("glossary.txt"))
+    often = chain.from_iterable(repeat(word, max(1, sample // 10)) for word in wanted)
+    tokenizer.train_from_iterator(chain(islice(documents(text), sample), often), trainer)
+    split = [word for word in wanted if len(tokenizer.encode(word).ids) > 1]
+    print(f"glossary: {len(wanted) - len(split)} of {len(wanted)} words are one token" + (f"; not: {', '.join(split)}" if split else ""))
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / TOKENIZER))
     config = {
