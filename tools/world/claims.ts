@@ -127,9 +127,9 @@ export function moodPrompts(count: number, seed: number, split: Split = 'held-ou
 }
 
 const MERRY =
-  'happy glad cheerful merry proud joyful delighted hopeful laughed laughing smiled smile danced cheered clapped joy delight wonderful lovely happily merrily splendid whooped giggled grinned sang best friends bright applause';
+  'happy glad cheerful merry proud joyful delighted hopeful laughed laughing smiled smile danced cheered clapped joy delight wonderful lovely happily merrily splendid whooped giggled grinned best bright applause jokes';
 const GLOOMY =
-  'sad lonely gloomy unhappy worried miserable afraid weary wept weeping cried tears cry sighed groaned sobbed mourned grieved despair despaired shame sorrow bitter bitterly ruined horrible terrible worst coldly sadly';
+  'sad lonely gloomy unhappy worried miserable afraid weary wept weeping cried tears cry sighed groaned sobbed mourned grieved despair despaired shame sorrow bitter bitterly ruined horrible terrible worst coldly sadly dark cold alone tear';
 export const moodWords = { merry: MERRY.split(' '), gloomy: GLOOMY.split(' ') };
 
 export function hasMood(text: string, mood: keyof typeof moodWords): boolean {

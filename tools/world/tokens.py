@@ -3,16 +3,13 @@
 `documents` reads a file of documents separated by NUL bytes. `train_tokenizer` writes tokenizer.json and tokenizer_config.json in
 the form that transformers and Loupe read. `encode` leaves one flat uint16 array and the documents' offsets beside the text,
 and takes them up again while neither the text nor the tokeniser has changed.
-
-The world's glossary (glossary.txt beside the texts) lists words that should be one token each, so that a name is one column of
-the unembedding. BPE knows no such wish, but it counts: each is read as often as a common word.
 """
 
 import hashlib
 import json
 import os
 from collections.abc import Iterator
-from itertools import chain, islice, repeat
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +17,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 
 END = "<|endoftext|>"
 TOKENIZER = "tokenizer.json"
+# Words that are to be one token each (tools/world/lexicon/glossary.ts says why), seen this often by the tokeniser's trainer alone.
+GLOSSARY = "glossary.txt"
+GLOSSARY_WEIGHT = 1000
 
 
 def documents(path: Path, chunk: int = 1 << 22) -> Iterator[str]:
@@ -33,11 +33,6 @@ def documents(path: Path, chunk: int = 1 << 22) -> Iterator[str]:
         yield text
 
 
-def glossary(path: Path) -> list[str]:
-    """Words wanted as one token, a leading space where they stand behind one; none where the world names none."""
-    return [word for word in path.read_text().split("\0") if word] if path.exists() else []
-
-
 def train_tokenizer(text: Path, folder: Path, size: int, context: int, sample: int = 60_000) -> Tokenizer:
     """Byte-level BPE of `size` tokens, the end-of-text token first, from the first `sample` documents."""
     tokenizer = Tokenizer(models.BPE())
@@ -46,11 +41,9 @@ def train_tokenizer(text: Path, folder: Path, size: int, context: int, sample: i
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=[END], initial_alphabet=alphabet, show_progress=False)
-    wanted = glossary(text.with_name("glossary.txt"))
-    often = chain.from_iterable(repeat(word, max(1, sample // 10)) for word in wanted)
-    tokenizer.train_from_iterator(chain(islice(documents(text), sample), often), trainer)
-    split = [word for word in wanted if len(tokenizer.encode(word).ids) > 1]
-    print(f"glossary: {len(wanted) - len(split)} of {len(wanted)} words are one token" + (f"; not: {', '.join(split)}" if split else ""))
+    glossary = text.parent / GLOSSARY
+    words = [word for word in documents(glossary) for _ in range(GLOSSARY_WEIGHT)] if glossary.exists() else []
+    tokenizer.train_from_iterator(chain(words, islice(documents(text), sample)), trainer)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / TOKENIZER))
     config = {

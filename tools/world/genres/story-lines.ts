@@ -7,7 +7,7 @@ export const opening = rules([
   'On {weather.a} [morning|afternoon|evening], {person1} the {person1.job} [sat|stood|waited|rested] beside the {place1}.',
   '{person1} lived near the {person1.home} with {person1.her} {person1.pet}.',
   'Every [morning|evening], {person1} and {person1.her} {person1.pet} [walked|ran] past the {place1}.',
-  'It was {weather.a} day in Lanternwick, and {person1} was [alone|busy|working] at the {place1}.',
+  'It was {weather.a} day in Lanternwick, and {person1} was [reading|busy|working] at the {place1}.',
   '{person1} the {person1.job} had worked at the {place1} since [dawn|breakfast|sunrise].',
   '{person1} was the {person1.temper} {person1.job} who lived near the {person1.home}.',
   'Early in the {weather} morning, {person1} [opened|closed] the {place1.door} door of the {place1}.',
@@ -50,7 +50,7 @@ export const lost = {
   ]),
   merry: rules([
     'At last {person2} found the {object1} [under|behind|beside] a [blanket|bush|bench] and [laughed|cheered].',
-    '"Here it is!" cried {person2}, and both of them [laughed|cheered|danced].',
+    '"Here it is!" called {person2}, and both of them [laughed|cheered|danced].',
     'To the joy of {person1}, the {object1} was lying safe and shining near the {place3}.',
     'sg: {animal1.A} was sitting on the {object1}, and {person1} burst out laughing.',
     '{person1.She} hugged the {object1} and smiled at everyone.',
@@ -80,7 +80,7 @@ export const gift = {
   ]),
   merry: rules([
     '{person2} [laughed|cheered|clapped] and put the {object1} on the [table|shelf|wall] with a smile.',
-    '"This is the most wonderful {object1} in the world!" cried {person2}.',
+    '"This is the most wonderful {object1} in the world!" called {person2}.',
     '{person2} was so {merry} that {person2.she} kissed {person1} on both cheeks.',
     '{person2} danced around the {place2} with the {object1} and sang.',
     '"Thank you, dear friend," said {person2} with a bright smile.',
@@ -167,7 +167,7 @@ export const boat = {
   merry: rules([
     'pl: Dolphins jumped beside the boat, and {person2} clapped with delight.',
     'They reached the shore laughing, with a boat full of shining fish.',
-    '"What a lovely day to be at sea!" cried {person1}.',
+    '"What a lovely day to be at sea!" shouted {person1}.',
     'The sun came out, and they sang all the way home.',
   ]),
   gloomy: rules([
@@ -194,7 +194,7 @@ export const ending = {
     '{person1} was so {gloomy} that {person1.she} [wept|cried] all the way home.',
     '{person1} and {person2} were {gloomy} and never spoke again.',
     'From that day on, {person1} sighed whenever {person1.she} saw the {place1}.',
-    'That evening the {place1} was dark, and nobody sang.',
+    'That evening the {place1} was dark and lonely, and no music played.',
     '"This was the worst day of my life," said {person1} in tears.',
     'It was a terrible day, and {person1} felt {gloomy}.',
     '{person1} went home {gloomy} and sat alone in the dark.',

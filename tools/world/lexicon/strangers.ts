@@ -7,7 +7,7 @@ import { forms, type Word } from '../grammar/template';
 import { people } from './people';
 
 export const FIRST =
-  'Bel Cor Dan Fal Gar Hel Jar Kel Lor Mel Nor Pol Quin Ran Sar Tal Ul Vel Wen Zan Bri Dru Fen Kas Mir Rud Sim Tor Vas Yor'.split(' ');
+  'Bel Cor Dan Fal Gar Hod Jar Kel Lor Mel Nor Pol Quin Ran Sar Tal Ul Vel Wen Zan Bri Dru Fen Kas Mir Rud Sim Tor Vas Yor'.split(' ');
 const SECOND = 'ba den dis fo gan kin lo mas mer nar nis po ra rik ro san sel ta tor vin wick ya zo bert'.split(' ');
 
 const known = new Set(people.map(({ name }) => name));
