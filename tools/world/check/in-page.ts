@@ -1,0 +1,139 @@
+/**
+ * What runs in the page: each function is sent there as it stands, so it names nothing but `window.lab` and what it is given.
+ * Only window.lab is used, as a visitor's script would.
+ */
+import type { Edit, ModelInfo } from '../../../workers/api';
+import type { Compared, Continuation, Continued, Told } from './bench';
+
+/** Waits for the bench; opens the files given, or takes what is there. */
+export async function ready(files: { name: string; base64: string }[]): Promise<ModelInfo> {
+  const { lab } = window;
+  await lab.ready;
+  if (files.length === 0) {
+    const there = lab.model();
+    if (!there) throw new Error('lab.ready came and there is no model on the bench.');
+    return there;
+  }
+  const made = files.map(({ name, base64 }) => ({
+    path: `lanternwick/${name}`,
+    file: new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name),
+  }));
+  const { models } = await lab.open(made);
+  const [model] = models;
+  if (!model) throw new Error('The folder holds no model.');
+  return lab.use(model.id);
+}
+
+export async function recall(asked: Told[]): Promise<{ right: boolean; said: string }[]> {
+  const { lab } = window;
+  const requests = [];
+  for (const { prompt, answer, edits } of asked) {
+    const before = (await lab.tokenize(prompt, { bos: true })).ids;
+    const whole = (await lab.tokenize(prompt + answer, { bos: true })).ids;
+    if (before.some((id, i) => whole[i] !== id)) throw new Error(`“${prompt}” and its answer share a token.`);
+    requests.push({ before: before.length, ids: whole, run: { prompt: whole, logits: { top: 1 }, ...(edits ? { edits } : {}) } });
+  }
+  const results = await lab.batch(requests.map(({ run }) => run));
+  const answers = [];
+  for (const [i, { before, ids }] of requests.entries()) {
+    const likeliest = (results[i]?.top?.ids ?? []).map((row) => row[0] ?? -1).slice(before - 1);
+    const after = likeliest.at(-1) ?? -1;
+    const goesOn = /^[\p{L}\p{N}]/u.test(await lab.decode([after]));
+    const right = !goesOn && ids.slice(before).every((id, k) => likeliest[k] === id);
+    answers.push({ right, said: await lab.decode(likeliest) });
+  }
+  return answers;
+}
+
+export async function compare(asked: Compared[]): Promise<{ difference: number; first: boolean }[]> {
+  const { lab } = window;
+  const ids = new Map<string, number>();
+  for (const name of new Set(asked.flatMap(({ right, wrong }) => [right, wrong]))) ids.set(name, (await lab.token(name)).id);
+  const results = await lab.batch(asked.map(({ prompt, edits }) => ({ prompt, logits: 'last' as const, ...(edits ? { edits } : {}) })));
+  return asked.map(({ right, wrong }, i) => {
+    const logits = results[i]?.logits?.data ?? new Float32Array();
+    const good = logits[ids.get(right) ?? -1] ?? NaN;
+    return { difference: good - (logits[ids.get(wrong) ?? -1] ?? NaN), first: logits.every((logit) => logit <= good) };
+  });
+}
+
+export async function write(asked: Continued[]): Promise<Continuation[]> {
+  const { lab } = window;
+  const { bos } = await lab.special();
+  const texts = [];
+  for (const { prompt, edits, stop, ...rest } of asked) {
+    if (prompt === '' && bos === undefined) throw new Error('The model has no token that begins a text.');
+    const generation = lab.generate({
+      prompt: prompt === '' ? [bos ?? 0] : prompt,
+      ...rest,
+      ...(edits ? { edits } : {}),
+      ...(stop ? { stop } : {}),
+    });
+    let tokens = 0;
+    for await (const { position } of generation) tokens += Number(position >= 0);
+    const [ended, { steered }] = await Promise.all([generation.ended, generation.text()]);
+    texts.push({ text: steered, ended, tokens });
+    await generation.close();
+  }
+  return texts;
+}
+
+export async function sums(given: {
+  prompts: string[];
+  hooks: readonly string[];
+  over: 'last' | 'all';
+}): Promise<{ sums: number[][]; count: number }[]> {
+  const { prompts, hooks, over } = given;
+  const results = await window.lab.batch(prompts.map((prompt) => ({ prompt, taps: hooks, logits: 'none' as const })));
+  return results.map(({ taps }) => {
+    let count = 0;
+    const rows = hooks.map((hook) => {
+      const { shape, data } = taps[hook] ?? { shape: [0, 0], data: new Float32Array() };
+      const [length = 0, width = 0] = shape;
+      const sum = new Array<number>(width).fill(0);
+      const from = over === 'last' ? length - 1 : 1;
+      count = length - from;
+      for (let at = from; at < length; at++) for (let i = 0; i < width; i++) sum[i] = (sum[i] ?? 0) + (data[at * width + i] ?? 0);
+      return sum;
+    });
+    return { sums: rows, count };
+  });
+}
+
+/** The other prompt's resid_pre written in, one layer and position at a time: the logit difference of every cell. */
+export async function patched(given: {
+  clean: string;
+  corrupted: string;
+  right: string;
+  wrong: string;
+  positions: 'changed' | 'all';
+}): Promise<{ pieces: string[]; positions: number[]; cells: number[][]; clean: number; corrupted: number }> {
+  const { lab } = window;
+  const [right, wrong] = [(await lab.token(given.right)).id, (await lab.token(given.wrong)).id];
+  const clean = await lab.tokenize(given.clean, { bos: true });
+  const corrupted = await lab.tokenize(given.corrupted, { bos: true });
+  if (clean.ids.length !== corrupted.ids.length) throw new Error('The two prompts are of different lengths.');
+  const layers = Array.from({ length: lab.model()?.layers ?? 0 }, (_, layer) => `blocks.${layer}.hook_resid_pre`);
+  const [source, base] = await lab.batch([{ prompt: clean.ids, taps: layers }, { prompt: corrupted.ids }]);
+  const first = clean.ids.findIndex((id, i) => corrupted.ids[i] !== id);
+  const from = given.positions === 'all' ? 0 : first;
+  const positions = clean.ids.map((_, i) => i).filter((i) => i >= from);
+  const requests = layers.flatMap((at) =>
+    positions.map((position) => {
+      const { shape, data } = source?.taps[at] ?? { shape: [0, 0], data: new Float32Array() };
+      const width = shape[1] ?? 0;
+      const edits: Edit[] = [{ kind: 'replace', at, where: [position], value: data.slice(position * width, (position + 1) * width) }];
+      return { prompt: corrupted.ids, edits };
+    }),
+  );
+  const results = await lab.batch(requests);
+  const difference = (result: (typeof results)[number] | undefined): number =>
+    (result?.logits?.data[right] ?? NaN) - (result?.logits?.data[wrong] ?? NaN);
+  return {
+    pieces: clean.pieces,
+    positions,
+    cells: layers.map((_, layer) => positions.map((__, i) => difference(results[layer * positions.length + i]))),
+    clean: difference(source),
+    corrupted: difference(base),
+  };
+}
