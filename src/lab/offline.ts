@@ -4,16 +4,26 @@
  */
 import type { OfflineAnswer, OfflineQuestion } from '../../workers/precache';
 
-/** Asks the worker, which fetches what is missing before it answers. */
-function ask(worker: ServiceWorker): Promise<boolean> {
+/**
+ * Asks the worker, which fetches what is missing before it answers. Undefined where a new build took the worker's place meanwhile: what
+ * was asked of the old one is then never answered (seen: a question posted at the moment of the change is lost).
+ */
+function ask(worker: ServiceWorker): Promise<boolean | undefined> {
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();
-    port1.onmessage = ({ data }: MessageEvent<OfflineAnswer>) => {
-      port1.close();
-      resolve(data.ready);
+    const replaced = (): void => {
+      if (worker.state === 'redundant') settle(undefined);
     };
+    const settle = (ready: boolean | undefined): void => {
+      port1.close();
+      worker.removeEventListener('statechange', replaced);
+      resolve(ready);
+    };
+    port1.onmessage = ({ data }: MessageEvent<OfflineAnswer>) => settle(data.ready);
+    worker.addEventListener('statechange', replaced);
     const question: OfflineQuestion = { type: 'offline-ready?' };
     worker.postMessage(question, [port2]);
+    replaced();
   });
 }
 
@@ -25,10 +35,14 @@ async function keep(): Promise<boolean> {
       .register(new URL('sw.js', document.baseURI), { scope: './', updateViaCache: 'none' })
       .catch(() => undefined);
     const registration = await navigator.serviceWorker.getRegistration();
-    const worker = registration?.active ?? registration?.waiting ?? registration?.installing;
-    if (!worker) return false;
-    if (worker.state !== 'activated') await settled(worker);
-    return worker.state === 'activated' && (await ask(worker));
+    for (;;) {
+      const worker = registration?.active ?? registration?.waiting ?? registration?.installing;
+      if (!worker) return false;
+      if (worker.state !== 'activated') await settled(worker);
+      if (worker.state !== 'activated') return false;
+      const ready = await ask(worker);
+      if (ready !== undefined) return ready;
+    }
   } catch {
     return false;
   }
