@@ -11,6 +11,7 @@ import { spawnEngine, spawnFiles } from '../workers/entries';
 import App from './App.svelte';
 import { Bench } from './lab/bench.svelte';
 import { createLab, type LabChange } from './lab/client';
+import { DemoWorld } from './lab/demo';
 import { deferred, labError, told } from './lab/jobs';
 import { noted, Quiet } from './lab/quiet';
 import './styles/fonts.css';
@@ -28,16 +29,18 @@ const query = new URLSearchParams(location.search);
 const engine = spawnEngine((error) => failed(error));
 const files = spawnFiles((error) => failed(error));
 const ready = deferred<undefined>();
+const demo = new DemoWorld();
 
 const quiet = new Quiet();
 const lab = createLab({
   engine,
   files,
+  demo,
   ready: ready.promise,
   changed: (change: LabChange) => bench.heard(change),
   pulled: () => quiet.touch(),
 });
-const bench = new Bench(lab, quiet);
+const bench = new Bench(lab, quiet, demo, query.get('demo') !== 'none');
 window.lab = noted(lab, quiet);
 
 const target = document.getElementById('app') ?? document.body;
@@ -53,6 +56,7 @@ async function start(): Promise<void> {
   const variants = query.get('variants');
   const options = { ...(query.get('limits') === 'default' ? { limits: 'default' as const } : {}), ...(variants ? { variants } : {}) };
   const events = Comlink.proxy((event: EngineEvent) => bench.heard({ kind: 'device', event }));
+  const prepared = bench.prepare();
   try {
     bench.machine.device = await told(() => engine.start(options, events));
   } catch (thrown) {
@@ -60,6 +64,7 @@ async function start(): Promise<void> {
     ready.reject(labError(thrown));
     return;
   }
+  await prepared;
   await bench.restore();
   bench.machine.phase = 'ready';
   ready.resolve(undefined);
