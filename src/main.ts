@@ -13,6 +13,7 @@ import { Bench } from './lab/bench.svelte';
 import { createLab, type LabChange } from './lab/client';
 import { DemoWorld } from './lab/demo';
 import { deferred, labError, told } from './lab/jobs';
+import { keepOffline } from './lab/offline';
 import { noted, Quiet } from './lab/quiet';
 import './styles/fonts.css';
 import './styles/tokens.css';
@@ -24,6 +25,8 @@ declare global {
   }
 }
 
+/** Milliseconds after which a page that nobody touches has come to rest. */
+const SETTLED = 1000;
 const query = new URLSearchParams(location.search);
 // A worker that cannot even start never answers: whoever waits for it is told here.
 const engine = spawnEngine((error) => failed(error));
@@ -38,7 +41,7 @@ const lab = createLab({
   demo,
   ready: ready.promise,
   changed: (change: LabChange) => bench.heard(change),
-  pulled: () => quiet.touch(),
+  pulled: (step) => void quiet.during(step),
 });
 const bench = new Bench(lab, quiet, demo, query.get('demo') !== 'none');
 window.lab = noted(lab, quiet);
@@ -70,6 +73,16 @@ async function start(): Promise<void> {
   ready.resolve(undefined);
 }
 
+/** What is not needed for the first token comes after it, or when nobody asks for one. */
+async function afterwards(): Promise<void> {
+  await ready.promise.catch(() => undefined);
+  await new Promise((resolve) => setTimeout(resolve, SETTLED));
+  await quiet.wait();
+  await bench.settled();
+  bench.offline = await keepOffline();
+}
+
 addEventListener('pagehide', () => bench.save());
 document.addEventListener('visibilitychange', () => document.visibilityState === 'hidden' && bench.save());
 void start();
+void afterwards();

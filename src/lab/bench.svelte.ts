@@ -30,6 +30,8 @@ export class Bench {
   readonly stream: Stream;
   readonly lens: LensStore;
   instrument = $state<Instrument>('generate');
+  /** Everything is kept for use without a network. */
+  offline = $state(false);
   /** The dial being added, so that its slider is set once its residual is measured. */
   fresh: string | undefined;
   /** The turn that was just added: its field takes the focus. */
@@ -90,6 +92,11 @@ export class Bench {
     if (model) await this.machine.use(model, this.#session.using);
     else if (this.#first) await this.machine.use(this.#first, this.#session.using);
     this.#restored = true;
+  }
+
+  /** The page has come to rest: the demo's vectors come, if they are due. */
+  async settled(): Promise<void> {
+    if (this.demo.isDemo(this.machine.model)) await this.shelf.refreshVectors();
   }
 
   heard(change: LabChange): void {

@@ -31,8 +31,8 @@ export interface Wires {
   demo: DemoWorld;
   ready: Promise<void>;
   changed(change: LabChange): void;
-  /** A step was asked for. */
-  pulled(): void;
+  /** A step was asked for, and is under way until this settles. */
+  pulled(step: Promise<unknown>): void;
 }
 
 export function createLab({ engine, files, demo, ready, changed, pulled }: Wires): Lab {
