@@ -11,7 +11,9 @@ import { spawnEngine, spawnFiles } from '../workers/entries';
 import App from './App.svelte';
 import { Bench } from './lab/bench.svelte';
 import { createLab, type LabChange } from './lab/client';
+import { DemoWorld } from './lab/demo';
 import { deferred, labError, told } from './lab/jobs';
+import { keepOffline } from './lab/offline';
 import { noted, Quiet } from './lab/quiet';
 import './styles/fonts.css';
 import './styles/tokens.css';
@@ -23,21 +25,25 @@ declare global {
   }
 }
 
+/** Milliseconds after which a page that nobody touches has come to rest. */
+const SETTLED = 1000;
 const query = new URLSearchParams(location.search);
 // A worker that cannot even start never answers: whoever waits for it is told here.
 const engine = spawnEngine((error) => failed(error));
 const files = spawnFiles((error) => failed(error));
 const ready = deferred<undefined>();
+const demo = new DemoWorld();
 
 const quiet = new Quiet();
 const lab = createLab({
   engine,
   files,
+  demo,
   ready: ready.promise,
   changed: (change: LabChange) => bench.heard(change),
-  pulled: () => quiet.touch(),
+  pulled: (step) => void quiet.during(step),
 });
-const bench = new Bench(lab, quiet);
+const bench = new Bench(lab, quiet, demo, query.get('demo') !== 'none');
 window.lab = noted(lab, quiet);
 
 const target = document.getElementById('app') ?? document.body;
@@ -53,6 +59,7 @@ async function start(): Promise<void> {
   const variants = query.get('variants');
   const options = { ...(query.get('limits') === 'default' ? { limits: 'default' as const } : {}), ...(variants ? { variants } : {}) };
   const events = Comlink.proxy((event: EngineEvent) => bench.heard({ kind: 'device', event }));
+  const prepared = bench.prepare();
   try {
     bench.machine.device = await told(() => engine.start(options, events));
   } catch (thrown) {
@@ -60,11 +67,22 @@ async function start(): Promise<void> {
     ready.reject(labError(thrown));
     return;
   }
+  await prepared;
   await bench.restore();
   bench.machine.phase = 'ready';
   ready.resolve(undefined);
 }
 
+/** What is not needed for the first token comes after it, or when nobody asks for one. */
+async function afterwards(): Promise<void> {
+  await ready.promise.catch(() => undefined);
+  await new Promise((resolve) => setTimeout(resolve, SETTLED));
+  await quiet.wait();
+  await bench.settled();
+  bench.offline = await keepOffline();
+}
+
 addEventListener('pagehide', () => bench.save());
 document.addEventListener('visibilitychange', () => document.visibilityState === 'hidden' && bench.save());
 void start();
+void afterwards();

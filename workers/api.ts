@@ -92,6 +92,7 @@ export interface Lab {
   evaluate(request: { dictionary: string; text: readonly string[] }, job?: Job): Promise<Record<string, number>>; // l0, fvu, ce_score, kl_score, dead, …
 
   // ---- extensions: what the page needed beyond the contract, for scripts as well
+  openDemo(job?: Job): Promise<ModelInfo>; // fetches the demo world from the page's own origin, puts it on the shelf and to work; its vectors follow
   model(): ModelInfo | undefined; // the model in use
   storage(): Promise<{ opfs: boolean; persisted: boolean; usage: number; quota: number }>; // bytes; opfs false: models live in memory, for this tab only
   token(token: string | number): Promise<{ id: number; piece: string }>; // the one token that reads exactly so (" the" is not "the"; else `not-one-token`), or what an id reads
@@ -312,4 +313,10 @@ export interface VectorInfo {
   name: string;
   at: Hook;
   norm: number;
+  // extensions, where whoever made the vector said how it is best used
+  scale?: number; // a number that works well for `add`
+  kind?: 'add' | 'project';
+  keep?: number; // for `project`
+  about?: string; // one line
+  model?: string; // the id of the model it was made for
 }

@@ -106,6 +106,8 @@ export interface FilesApi {
   vectors(): Promise<VectorInfo[]>;
   vector(id: string): Promise<{ info: VectorInfo; data: Float32Array }>;
   keepVector(info: Omit<VectorInfo, 'id'>, data: Float32Array): Promise<VectorInfo>;
+  /** Every vector of a safetensors file, checked before any is kept; they belong to `model`. */
+  openVectors(file: OpenedFile, model: string): Promise<VectorInfo[]>;
 }
 
 /** An edit as the engine takes it: vectors are numbers, prompts are ids, `at` is never absent. */

@@ -9,6 +9,7 @@ import { chatTemplateOf, namedTokens, renderChat } from './formats/chat';
 import { sortDrop } from './formats/huggingface';
 import { collect, throwAll } from './formats/reasons';
 import { ModelTokenizer } from './formats/tokenizer';
+import { readVectors } from './formats/vectors';
 import { draftModel } from './import-model';
 import { copyMeter, type Library } from './library/library';
 import { familyOf } from './model/families';
@@ -112,6 +113,13 @@ export class Files implements FilesApi {
 
   keepVector(info: Omit<VectorInfo, 'id'>, data: Float32Array): Promise<VectorInfo> {
     return this.library.keepVector(info, data);
+  }
+
+  async openVectors({ path, file }: OpenedFile, model: string): Promise<VectorInfo[]> {
+    const kept: VectorInfo[] = [];
+    for (const { info, data } of await readVectors(file, path.split('/').pop()))
+      kept.push(await this.library.keepVector({ ...info, model, norm: 0 }, data));
+    return kept;
   }
 
   /** Built once a model: a 50,000-word vocabulary takes tens of milliseconds. */

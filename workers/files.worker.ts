@@ -41,6 +41,7 @@ const api: FilesApi = {
   vectors: async () => (await started).vectors(),
   vector: async (id) => (await started).vector(id),
   keepVector: async (info, data) => (await started).keepVector(info, data),
+  openVectors: async (file, model) => (await started).openVectors(file, model),
 };
 
 expose(api);

@@ -20,9 +20,9 @@ const urlOf = (path: string): string => new URL(path, scope).href;
 
 const hex = (bytes: ArrayBuffer): string => Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, '0')).join('');
 
-/** Fetches one needed file, past the browser's own cache, and keeps it if it is the one that the build made. */
-async function fetchAndKeep(path: string, sha256: string): Promise<Response> {
-  const response = await fetch(urlOf(path), { cache: 'reload', redirect: 'error', credentials: 'same-origin' });
+/** Fetches one needed file, past the browser's own cache unless said otherwise, and keeps it if it is the one that the build made. */
+async function fetchAndKeep(path: string, sha256: string, mode: RequestCache = 'reload'): Promise<Response> {
+  const response = await fetch(urlOf(path), { cache: mode, redirect: 'error', credentials: 'same-origin' });
   if (!response.ok) throw new Error(`${urlOf(path)} answered ${response.status}`);
   const bytes = await response.arrayBuffer();
   if (hex(await crypto.subtle.digest('SHA-256', bytes)) !== sha256) throw new Error(`${urlOf(path)} is not the file of this build`);
@@ -39,11 +39,15 @@ async function missing(): Promise<string[]> {
   return Object.keys(manifest.files).filter((path) => !kept.has(urlOf(path)));
 }
 
+/** At the first visit the page has just fetched most files: what the browser still has of them is not sent for again, if it is right. */
+const keepFromAnywhere = (path: string, sha256: string): Promise<Response> =>
+  fetchAndKeep(path, sha256, 'force-cache').catch(() => fetchAndKeep(path, sha256));
+
 /** Fetches what is missing, a few at a time; rejects when something could not be had. */
-async function complete(): Promise<void> {
+async function complete(keep = (path: string, sha256: string) => fetchAndKeep(path, sha256)): Promise<void> {
   const queue = await missing();
   const lane = async (): Promise<void> => {
-    for (let path = queue.pop(); path !== undefined; path = queue.pop()) await fetchAndKeep(path, manifest.files[path] ?? '');
+    for (let path = queue.pop(); path !== undefined; path = queue.pop()) await keep(path, manifest.files[path] ?? '');
   };
   await Promise.all([lane(), lane(), lane(), lane()]);
 }
@@ -78,7 +82,7 @@ async function answerLazy(path: string): Promise<Response> {
 }
 
 worker.addEventListener('install', (event) => {
-  event.waitUntil(complete().then(() => worker.skipWaiting()));
+  event.waitUntil(complete(keepFromAnywhere).then(() => worker.skipWaiting()));
 });
 
 worker.addEventListener('activate', (event) => {

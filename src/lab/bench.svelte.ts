@@ -3,8 +3,9 @@
  * stream, the session is kept. Components get it by `useBench()`.
  */
 import { getContext, setContext, untrack } from 'svelte';
-import type { Lab } from '../../workers/api';
+import type { Lab, ModelInfo } from '../../workers/api';
 import type { LabChange } from './client';
+import type { DemoWorld } from './demo';
 import { Dials } from './dials.svelte';
 import { LensStore } from './lens.svelte';
 import { Machine } from './machine.svelte';
@@ -29,6 +30,8 @@ export class Bench {
   readonly stream: Stream;
   readonly lens: LensStore;
   instrument = $state<Instrument>('generate');
+  /** Everything is kept for use without a network. */
+  offline = $state(false);
   /** The dial being added, so that its slider is set once its residual is measured. */
   fresh: string | undefined;
   /** The turn that was just added: its field takes the focus. */
@@ -39,10 +42,15 @@ export class Bench {
   keptFrom = $state.raw<readonly number[] | undefined>();
   #session: Session = loadSession();
   #restored = false;
+  /** The demo's model, where this visit put it on the shelf. */
+  #first: ModelInfo | undefined;
 
   constructor(
     readonly lab: Lab,
     private readonly quiet: Quiet,
+    readonly demo: DemoWorld,
+    /** May it come by itself at a first visit? */
+    private readonly welcomesDemo: boolean,
   ) {
     this.machine = new Machine(lab, this.toasts);
     this.shelf = new Shelf(lab, this.machine, this.toasts);
@@ -63,14 +71,32 @@ export class Bench {
     this.dials.compare = compare;
   }
 
-  /** Before lab.ready: the shelf is read and the session's model is put to work, where it is still there. */
-  async restore(): Promise<void> {
+  /** While the engine starts: the shelf is read, and at a first visit the demo world is put on it. */
+  async prepare(): Promise<void> {
+    const due = this.welcomesDemo && this.#session.model === undefined && !this.demo.state.removed;
+    if (due) void this.demo.fetch().catch(() => undefined);
     await Promise.all([this.shelf.refreshModels(), this.shelf.refreshVectors()]);
+    if (!due || this.shelf.models.length > 0) return;
+    try {
+      this.#first = await this.demo.shelve((files) => this.lab.open(files));
+    } catch (thrown) {
+      this.toasts.error(thrown);
+    }
+  }
+
+  /** Before lab.ready: the session's model is put to work, where it is still there, or the demo's. */
+  async restore(): Promise<void> {
     const kept = new Set(this.shelf.vectors.map(({ id }) => id));
     this.dials.list = this.#session.dials.filter(({ vector }) => kept.has(vector));
     const model = this.shelf.models.find(({ id }) => id === this.#session.model);
     if (model) await this.machine.use(model, this.#session.using);
+    else if (this.#first) await this.machine.use(this.#first, this.#session.using);
     this.#restored = true;
+  }
+
+  /** The page has come to rest: the demo's vectors come, if they are due. */
+  async settled(): Promise<void> {
+    if (this.demo.isDemo(this.machine.model)) await this.shelf.refreshVectors();
   }
 
   heard(change: LabChange): void {
@@ -83,6 +109,9 @@ export class Bench {
         break;
       case 'device':
         this.machine.heard(change.event);
+        break;
+      case 'trouble':
+        this.toasts.error(change.error);
         break;
       case 'model':
         this.stream.forget();

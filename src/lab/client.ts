@@ -9,6 +9,7 @@ import type { EngineApi, EngineEvent, EngineGenerate, EngineRun, FilesApi, OnPro
 import { LabError, throwIfAborted } from '../../workers/errors';
 import { version } from '../../package.json';
 import { Coming } from './coming';
+import type { DemoWorld } from './demo';
 import { resolveEdits } from './edits';
 import { LiveGeneration, type Opening } from './generation';
 import { asJob, notYet, told } from './jobs';
@@ -21,18 +22,20 @@ export type LabChange =
   | { kind: 'model'; model: ModelInfo | undefined; using?: Using }
   | { kind: 'shelf' }
   | { kind: 'vectors' }
-  | { kind: 'device'; event: EngineEvent };
+  | { kind: 'device'; event: EngineEvent }
+  | { kind: 'trouble'; error: unknown };
 
 export interface Wires {
   engine: Comlink.Remote<EngineApi>;
   files: Comlink.Remote<FilesApi>;
+  demo: DemoWorld;
   ready: Promise<void>;
   changed(change: LabChange): void;
-  /** A step was asked for. */
-  pulled(): void;
+  /** A step was asked for, and is under way until this settles. */
+  pulled(step: Promise<unknown>): void;
 }
 
-export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab {
+export function createLab({ engine, files, demo, ready, changed, pulled }: Wires): Lab {
   let inUse: ModelInfo | undefined;
   const streams = new Set<LiveGeneration>();
   const coming = new Coming();
@@ -121,7 +124,23 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
   const vectors = makeVectors({ engine, files, text, model, batch, changed: () => changed({ kind: 'vectors' }) });
   const refuse = (what: string, when: string) => () => Promise.reject(notYet(what, when));
 
-  return {
+  let bringing: Promise<void> | undefined;
+  /** The demo's vectors, the first time that anyone asks for vectors with the demo on the shelf. */
+  const bringVectors = (): Promise<void> => {
+    bringing ??= (async () => {
+      const file = await demo.vectors();
+      const { model: id } = demo.state;
+      if (!file || id === undefined) return;
+      await files.openVectors(file, id);
+      demo.vectorsKept();
+      changed({ kind: 'vectors' });
+    })()
+      .catch((error: unknown) => changed({ kind: 'trouble', error }))
+      .finally(() => (bringing = undefined));
+    return bringing;
+  };
+
+  const lab: Lab = {
     ready,
     version,
     model: () => inUse,
@@ -170,7 +189,7 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
         ),
       ),
     dictionaries: () => Promise.resolve([]),
-    vectors: () => told(() => files.vectors()),
+    vectors: () => told(async () => (await bringVectors(), files.vectors())),
     remove: (id) =>
       told(async () => {
         if (inUse?.id === id) {
@@ -181,6 +200,7 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
         }
         await files.remove(id);
         text.forget(id);
+        demo.removed(id);
         changed({ kind: 'shelf' });
         changed({ kind: 'vectors' });
       }),
@@ -246,10 +266,18 @@ export function createLab({ engine, files, ready, changed, pulled }: Wires): Lab
 
     encode: refuse('Encoding', 'sparse autoencoders, in 0.2'),
     evaluate: refuse('Evaluating a dictionary', 'sparse autoencoders, in 0.2'),
+    openDemo: (job) =>
+      coming.until(
+        told(async () => {
+          const { id } = await demo.shelve((dropped) => lab.open(dropped, job));
+          return lab.use(id, {}, job);
+        }),
+      ),
     vector,
     ...vectors,
     vectorFromToken: coming.after(vectors.vectorFromToken),
   };
+  return lab;
 }
 
 function promptLength(given: number | undefined, length: number): number {

@@ -39,7 +39,7 @@ export class LiveGeneration implements Generation {
     private readonly text_: Text,
     private readonly stops: readonly string[],
     setup: Promise<Opening>,
-    private readonly pulled: () => void = () => undefined,
+    private readonly pulled: (step: Promise<unknown>) => void = () => undefined,
     /** The edits that the dials move, where mistakes are to be told at once. */
     private readonly edits: readonly Edit[] | undefined = undefined,
   ) {
@@ -113,7 +113,11 @@ export class LiveGeneration implements Generation {
 
   [Symbol.asyncIterator](): AsyncIterator<Step, undefined> {
     return {
-      next: () => this.#next(),
+      next: () => {
+        const step = this.#next();
+        this.pulled(step);
+        return step;
+      },
       return: async () => {
         await this.stop();
         return { done: true, value: undefined };
@@ -122,7 +126,6 @@ export class LiveGeneration implements Generation {
   }
 
   async #next(): Promise<IteratorResult<Step, undefined>> {
-    this.pulled();
     if (this.#failure) throw this.#failure;
     if (this.#finished) return { done: true, value: undefined };
     let reply: EngineStep | { ended: Ending };

@@ -4,16 +4,26 @@
  */
 import type { OfflineAnswer, OfflineQuestion } from '../../workers/precache';
 
-/** Asks the worker, which fetches what is missing before it answers. */
-function ask(worker: ServiceWorker): Promise<boolean> {
+/**
+ * Asks the worker, which fetches what is missing before it answers. Undefined where a new build took the worker's place meanwhile: what
+ * was asked of the old one is then never answered (seen: a question posted at the moment of the change is lost).
+ */
+function ask(worker: ServiceWorker): Promise<boolean | undefined> {
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();
-    port1.onmessage = ({ data }: MessageEvent<OfflineAnswer>) => {
-      port1.close();
-      resolve(data.ready);
+    const replaced = (): void => {
+      if (worker.state === 'redundant') settle(undefined);
     };
+    const settle = (ready: boolean | undefined): void => {
+      port1.close();
+      worker.removeEventListener('statechange', replaced);
+      resolve(ready);
+    };
+    port1.onmessage = ({ data }: MessageEvent<OfflineAnswer>) => settle(data.ready);
+    worker.addEventListener('statechange', replaced);
     const question: OfflineQuestion = { type: 'offline-ready?' };
     worker.postMessage(question, [port2]);
+    replaced();
   });
 }
 
@@ -25,10 +35,14 @@ async function keep(): Promise<boolean> {
       .register(new URL('sw.js', document.baseURI), { scope: './', updateViaCache: 'none' })
       .catch(() => undefined);
     const registration = await navigator.serviceWorker.getRegistration();
-    const worker = registration?.active ?? registration?.waiting ?? registration?.installing;
-    if (!worker) return false;
-    if (worker.state !== 'activated') await settled(worker);
-    return worker.state === 'activated' && (await ask(worker));
+    for (;;) {
+      const worker = registration?.active ?? registration?.waiting ?? registration?.installing;
+      if (!worker) return false;
+      if (worker.state !== 'activated') await settled(worker);
+      if (worker.state !== 'activated') return false;
+      const ready = await ask(worker);
+      if (ready !== undefined) return ready;
+    }
   } catch {
     return false;
   }
@@ -47,5 +61,8 @@ function settled(worker: ServiceWorker): Promise<void> {
   });
 }
 
-/** True when everything the page needs is kept for use without a network; false where that cannot be, or did not succeed. */
-export const offlineReady: Promise<boolean> = keep();
+/**
+ * Keeps everything the page needs for use without a network. Resolves to true when it is kept; to false where that cannot be, or did not
+ * succeed. To be called when the bench stands: what is kept is the whole site, and must not be in the way of the first token.
+ */
+export const keepOffline = keep;

@@ -138,15 +138,27 @@ export async function bothWorkers(page: Page): Promise<void> {
   for (const worker of page.workers()) expect(await worker.evaluate(() => isSecureContext)).toBe(true);
 }
 
-/** Asks the service worker, as the page does. */
+/**
+ * Asks the service worker, as the page does: a question that reaches a worker just as a new build takes its place is lost with it, and is asked
+ * of the new one.
+ */
 export function askOffline(page: Page): Promise<OfflineAnswer> {
   return page.evaluate(async () => {
-    const { active } = await navigator.serviceWorker.ready;
-    const { port1, port2 } = new MessageChannel();
-    const answer = new Promise<OfflineAnswer>((resolve) => {
-      port1.onmessage = ({ data }: MessageEvent<OfflineAnswer>) => resolve(data);
-    });
-    active?.postMessage({ type: 'offline-ready?' }, [port2]);
-    return answer;
+    for (;;) {
+      const { active } = await navigator.serviceWorker.ready;
+      if (!active) continue;
+      const { port1, port2 } = new MessageChannel();
+      const answer = await new Promise<OfflineAnswer | undefined>((resolve) => {
+        const replaced = (): void => {
+          if (active.state === 'redundant') resolve(undefined);
+        };
+        active.addEventListener('statechange', replaced);
+        port1.onmessage = ({ data }: MessageEvent<OfflineAnswer>) => resolve(data);
+        active.postMessage({ type: 'offline-ready?' }, [port2]);
+        replaced();
+      });
+      port1.close();
+      if (answer) return answer;
+    }
   });
 }

@@ -33,6 +33,7 @@ export class Library {
   readonly #bytes: ByteStore | undefined;
   readonly #kept: RecordStore;
   #last: Promise<unknown> = Promise.resolve();
+  #stamp = 0;
 
   constructor(readonly parts: LibraryParts) {
     // Tensors without records, or records without tensors, would be half a shelf.
@@ -194,7 +195,9 @@ export class Library {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     const id = `vector-${(await hashParts([info.name, info.at, bytes])).slice(0, 24)}`;
     const kept: VectorInfo = { ...info, id, norm: Math.hypot(...chunkNorms(data)) };
-    await this.#kept.put('vectors', { id, info: kept, data: data.slice(), addedAt: Date.now() });
+    // The shelf shows them as they came, also those of one millisecond.
+    this.#stamp = Math.max(this.#stamp + 1, Date.now());
+    await this.#kept.put('vectors', { id, info: kept, data: data.slice(), addedAt: this.#stamp });
     return kept;
   }
 }

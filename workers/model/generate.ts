@@ -5,7 +5,8 @@
  */
 import { LabError } from '../errors';
 import type { EngineGenerate, EngineStep, Ending } from '../contract';
-import { Pool, Program, type Op } from '../gpu/commands';
+import { Pool, Program } from '../gpu/commands';
+import type { Variants } from '../kernels/linear';
 import { capacityOf, compileFor, decodeOps, headOps, resultBytes, ROOM, stepOf } from './decode';
 import { Dials, dialWords, sameDials, type DialChange, type Snapshot } from './dials';
 import type { CompiledEdits } from './edits';
@@ -17,6 +18,8 @@ import { rowOf, sampledStreams, streamsOf, type Stream } from './streams';
 
 /** Tokens that may be computed beyond the last one taken. */
 const AHEAD = 2;
+/** A prompt of so few rows is read by the decoding kernels where kernels are costly to build (see `stretches`). */
+const SHORT = 16;
 
 /** A token under way: where its result will be, and the dials it was computed with. */
 interface Flight {
@@ -176,8 +179,7 @@ export class Generation {
    */
   private async prefill(length: number, choose: boolean, range?: { from: number; only: number; dials?: Snapshot }): Promise<void> {
     const { model, streams, cache, compiled } = this;
-    const decodePool = this.pool;
-    if (!compiled || !decodePool) return;
+    if (!compiled || !this.pool) return;
     const { gpu, planner } = model;
     const rows: Row[] = [];
     const lastRow: number[] = [];
@@ -193,35 +195,45 @@ export class Generation {
       lastRow.push(rows.length - 1);
     }
     if (rows.length === 0) return;
-    const pool = new Pool(gpu, decodePool);
-    const built = plan(planner, { rows: rows.length, cache, keys: length, sites: compiled.sites, taps: [] });
-    const ops: Op[] = [...built.ops];
-    const width = 4 * planner.layout.dModel;
-    if (choose)
-      lastRow.forEach((row, i) =>
-        ops.push({ op: 'copy', from: built.stream.buffer, fromOffset: row * width, to: 'final', toOffset: i * width, bytes: width }),
-      );
+    const cuts = stretches(rows.length, streams.length, planner.variants);
+    const many = Math.max(...cuts.map(([from, to]) => to - from));
+    const pool = new Pool(gpu, this.pool);
+    const { ops, stream } = plan(planner, { rows: many, cache, keys: length, sites: compiled.sites, taps: [] });
     try {
       // The cache and the gathered rows belong to the generation; all else here is this prefill's own.
-      allocate(
-        planner,
-        { rows: rows.length, keys: length, cache, logits: streams.length, results: 0 },
-        ops,
-        pool,
-        (name) => name === 'final' || name.startsWith('kv.'),
-      );
-      const words = rowWords(rows);
-      gpu.write(pool.need('rows', words.byteLength), 0, words);
+      const lent = (name: string): boolean => name === 'final' || name.startsWith('kv.');
+      allocate(planner, { rows: many, keys: length, cache, logits: streams.length, results: 0 }, ops, pool, lent);
+      pool.need('rows', rowWords(rows.slice(0, many)).byteLength);
       const program = await Program.prepare(gpu, ops, pool);
       if (choose) this.writeRows(length - 1);
       // Written here, after the last wait: a dial moved meanwhile must not change what was recorded.
       if (range?.dials) this.writeDials(range.dials);
-      program.run();
+      for (const [from, to] of cuts) {
+        gpu.write(pool.get('rows'), 0, rowWords(rows.slice(from, to)));
+        program.run();
+        if (choose) this.gather(pool.get(stream.buffer), lastRow, from, to);
+      }
       program.free();
       if (range?.dials) this.writeDials(this.dials.snapshot());
     } finally {
       pool.free();
     }
+  }
+
+  /** Copies each stream's last row, where it is among rows [from, to), to where the head reads it. */
+  private gather(buffer: GPUBuffer, lastRow: readonly number[], from: number, to: number): void {
+    const { gpu, pool, model } = this;
+    const bytes = 4 * model.planner.layout.dModel;
+    const here = lastRow.flatMap((row, i) => (row >= from && row < to ? [[row - from, i] as const] : []));
+    if (here.length === 0 || !pool) return;
+    gpu.submit([
+      gpu.scoped(() => {
+        const encoder = gpu.device.createCommandEncoder();
+        for (const [row, i] of here) encoder.copyBufferToBuffer(buffer, row * bytes, pool.get('final'), i * bytes, bytes);
+        gpu.counters.copies += here.length;
+        return encoder.finish();
+      }),
+    ]);
   }
 
   /** Decoding rows as if the token at `position` had just been read. */
@@ -341,4 +353,18 @@ export class Generation {
     this.pool?.free();
     this.pool = undefined;
   }
+}
+
+/**
+ * How a prefill's rows are cut. In one piece, but for a short prompt on the plain kernels: a software renderer takes seconds to build those for many
+ * rows, and milliseconds to read a few rows with those that decoding needs anyway. A piece has as many rows as a decoded token, which the
+ * kernels are built for; the last one reaches back, so that a row or two are computed again, to the same numbers.
+ */
+export function stretches(rows: number, streams: number, { matvec, matmul }: Variants): [from: number, to: number][] {
+  const plain = matvec === 'register' && matmul === 'register';
+  if (!plain || rows > SHORT || rows <= streams) return [[0, rows]];
+  return Array.from({ length: Math.ceil(rows / streams) }, (_, i) => {
+    const from = Math.min(i * streams, rows - streams);
+    return [from, from + streams];
+  });
 }

@@ -115,6 +115,7 @@ export const fakeFiles: FilesApi = {
       ? Promise.resolve(kept)
       : Promise.reject(new LabError('no-such-vector', 'That vector is not on the shelf.', 'Make it again.'));
   },
+  openVectors: () => Promise.resolve([]),
   keepVector: (made, data) => {
     const kept = { ...made, id: `v${vectors.size + 1}-${Math.round(norm(data) * 1000)}` };
     vectors.set(kept.id, { info: kept, data });
