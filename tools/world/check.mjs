@@ -10,6 +10,6 @@ import { build, runnerImport } from 'vite';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const args = process.argv.slice(2).filter((argument) => argument !== '--no-build');
-if (args.length === process.argv.length - 2 || !existsSync(join(root, 'dist', 'index.html'))) await build({ root, logLevel: 'warn' });
+if (args.length === process.argv.length - 2 || !existsSync(join(root, 'dist', 'index.html'))) await build({ root, logLevel: 'error' });
 const { module } = await runnerImport(fileURLToPath(new URL('check/main.ts', import.meta.url)), { configFile: false, logLevel: 'error' });
 await module.main(root, args);

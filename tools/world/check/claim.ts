@@ -46,14 +46,6 @@ export const mean = (values: readonly number[]): number => values.reduce((sum, v
 
 export const shareOf = <T>(items: readonly T[], is: (item: T) => boolean): number => items.filter(is).length / items.length;
 
-/** Half the width of the 95% interval of a share (Wilson 1927), for the reader: a bar is held against the share itself. */
-export function wilson(share: number, n: number): [low: number, high: number] {
-  const z = 1.96;
-  const middle = (share + (z * z) / (2 * n)) / (1 + (z * z) / n);
-  const half = (z * Math.sqrt((share * (1 - share)) / n + (z * z) / (4 * n * n))) / (1 + (z * z) / n);
-  return [Math.max(0, middle - half), Math.min(1, middle + half)];
-}
-
 const written = (value: number, unit: Measure['unit']): string =>
   !Number.isFinite(value) ? 'none' : unit === 'number' ? value.toFixed(2) : `${(100 * value).toFixed(1)}%`;
 

@@ -43,7 +43,7 @@ export const patching: Claim = {
       const key = one.prompt.split(' ')[0] + String(one.prompt.split(' ').length) + String(one.names[0] === one.names[2]);
       wordings.set(key, [...(wordings.get(key) ?? []), one]);
     }
-    const each = Math.max(1, Math.ceil(6 / smaller));
+    const each = Math.max(1, Math.ceil(3 / smaller));
     const asked = [...wordings.values()].flatMap((group) => group.slice(0, each));
     const question = ({ prompt, corrupted, right, wrong }: (typeof asked)[number]) => ({
       clean: prompt,
@@ -64,7 +64,8 @@ export const patching: Claim = {
       : NaN;
 
     // Roles are the same in every wording: the giver first, “to” last, and verb, article, thing between.
-    const groups = Map.groupBy(grids, ({ positions }) => positions.length);
+    const groups = new Map<number, typeof grids>();
+    for (const grid of grids) groups.set(grid.positions.length, [...(groups.get(grid.positions.length) ?? []), grid]);
     const cells = [...groups.values()].map(gridOf);
     const at = (row: number[], i: number): number => row.at(i) ?? NaN;
     const weigh = (i: number): number[] =>
