@@ -60,6 +60,7 @@ export async function compare(asked: Compared[]): Promise<{ difference: number; 
 export async function write(asked: Continued[]): Promise<Continuation[]> {
   const { lab } = window;
   const { bos } = await lab.special();
+  const end = bos === undefined ? undefined : (await lab.token(bos)).piece;
   const texts = [];
   for (const { prompt, edits, stop, ...rest } of asked) {
     if (prompt === '' && bos === undefined) throw new Error('The model has no token that begins a text.');
@@ -72,7 +73,8 @@ export async function write(asked: Continued[]): Promise<Continuation[]> {
     let tokens = 0;
     for await (const { position } of generation) tokens += Number(position >= 0);
     const [ended, { steered }] = await Promise.all([generation.ended, generation.text()]);
-    texts.push({ text: steered, ended, tokens });
+    // The token that ends a text is no part of it.
+    texts.push({ text: end !== undefined && steered.endsWith(end) ? steered.slice(0, -end.length) : steered, ended, tokens });
     await generation.close();
   }
   return texts;

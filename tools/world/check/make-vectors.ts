@@ -171,7 +171,7 @@ async function choose(benches: Benches, contrast: Contrast): Promise<Ready & { m
       tried++;
       console.log(`  ${name} ${at} × ${multiple} (scale ${scale}): ${said}; margin ${margin.toFixed(2)}`);
       if (!best || margin > best.margin) best = { name: title, at, scale, kind: 'add', about, vector, margin, said, multiple };
-      if (margin < bestHere - 0.25) break;
+      if (!(margin >= bestHere - 0.25)) break;
       bestHere = Math.max(bestHere, margin);
     }
   }
