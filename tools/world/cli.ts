@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { documents, sentences, accepts, theParser, type Split } from './world';
+import { card } from './card';
 import { corrupt } from './corrupt';
 import { labelsPage } from './labels';
 import { glossary } from './lexicon/glossary';
@@ -15,6 +16,7 @@ const USAGE = `node tools/world/run.mjs <command>
   corpus  [--documents 100000] [--valid 2000] [--out build/world]  train.txt and valid.txt, documents separated by a NUL byte; glossary.txt
   labels                                                       writes tools/world/labels.md
   stream  [--count 3000] [--split held-out] [--model public/demo/lanternwick] [--out build/world/stream]  tokens with their labels
+  card    [--from build/world]                                 writes public/demo/card.md from check.json and training.json
   numbers [--count 3000]                                       words, rules, how much the parser accepts and rejects
 `;
 
@@ -48,6 +50,7 @@ export async function main(args: readonly string[]): Promise<void> {
       model: { type: 'string', default: 'public/demo/lanternwick' },
       documents: { type: 'string', default: '100000' },
       valid: { type: 'string', default: '2000' },
+      from: { type: 'string', default: 'build/world' },
       out: { type: 'string', default: 'build/world' },
     },
   });
@@ -76,6 +79,8 @@ export async function main(args: readonly string[]): Promise<void> {
     const out = values.out === 'build/world' ? 'build/world/stream' : values.out;
     const part: Split = values.split === 'train' ? 'train' : 'held-out';
     console.log(writeStream({ model: values.model, out, seed, split: part, count: Number(values.count || '3000') }));
+  } else if (command === 'card') {
+    writeFileSync('public/demo/card.md', card(values.from, 'public/demo'));
   } else if (command === 'numbers') {
     numbers(Number(values.count || '3000'), seed);
   } else {

@@ -20,6 +20,8 @@ export interface Outcome {
   measures: Measure[];
   /** What a reader should know beside the numbers: what failed, which layer, which heads. */
   notes: string[];
+  /** Whole texts, in the order in which they were written, for the card. */
+  texts?: string[];
 }
 
 export interface Claim {

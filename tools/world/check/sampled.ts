@@ -27,6 +27,7 @@ export const sampled: Claim = {
         `${texts.length} texts, ${texts.reduce((sum, { tokens }) => sum + tokens, 0)} tokens`,
         ...(judged.rejected.length ? [`not accepted: ${some(judged.rejected, 12)}`] : []),
       ],
+      texts: texts.slice(0, 20).map(({ text }) => text),
     };
   },
 };

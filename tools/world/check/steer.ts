@@ -12,6 +12,8 @@ export interface Card {
   scale: number;
   kind: 'add';
   about: string;
+  /** How it was made: method, texts, positions, what it was chosen among. */
+  made?: Record<string, unknown>;
 }
 export interface Ready extends Card {
   vector: number[];

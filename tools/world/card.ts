@@ -1,0 +1,94 @@
+/**
+ * The card that ships beside the model: how it was made, what was measured on the shipped files, and the first twenty texts it wrote,
+ * none of them picked. Every figure is read from what the trainer and `npm run world:check` left behind.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import type { Measure, Result } from './check/claim';
+import { holds } from './check/claim';
+import { readVectors } from './check/steer';
+import { heldOutStrangers, strangers } from './lexicon/strangers';
+import { entityLabels } from './labels';
+import { theParser } from './world';
+
+interface Check {
+  model: { parameters: number; layers: number; dModel: number; heads: number; dVocab: number; context: number };
+  adapter: string;
+  seconds: number;
+  smaller: number;
+  results: Result[];
+}
+interface Training {
+  tokens: number;
+  steps: number;
+  minutes: number;
+  loss_f32: number;
+  loss_f16: number;
+  transformers_difference: number;
+  device?: string;
+}
+
+const read = <T>(path: string): T => JSON.parse(readFileSync(path, 'utf8')) as T;
+const kB = (path: string): string => `${Math.round(statSync(path).size / 1000).toLocaleString('en')} kB`;
+const shown = (value: number, unit: Measure['unit']): string =>
+  unit === 'number' ? String(Number(value.toFixed(3))) : `${(100 * value).toFixed(1)} %`;
+
+function rows(results: readonly Result[]): string[] {
+  return results.flatMap(({ claim, measures }) =>
+    measures.map((measure) => {
+      const { what, value, bar, at, n, unit } = measure;
+      const verdict = holds(measure) ? 'holds' : '**fails**';
+      return `| ${claim}: ${what} | ${at === 'least' ? '≥' : '≤'} ${shown(bar, unit)} | ${shown(value, unit)} | ${n.toLocaleString('en')} | ${verdict} |`;
+    }),
+  );
+}
+
+export function card(from: string, demo: string): string {
+  const check = read<Check>(`${from}/check.json`);
+  if (check.smaller !== 1) throw new Error('the check was run on smaller samples than the brief asks for');
+  const training = read<Training>(`${from}/training.json`);
+  const { model, results } = check;
+  const files = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'].map(
+    (name) => `${name} ${kB(`${demo}/lanternwick/${name}`)}`,
+  );
+  const texts = results.find(({ texts: all }) => all)?.texts ?? [];
+  if (texts.length < 20) throw new Error('the check left no twenty texts');
+  const million = (n: number): string => `${(n / 1e6).toFixed(1)} million`;
+  return [
+    '# Lanternwick',
+    '',
+    'A language model of a small harbour town whose every fact is known. It ships with Loupe so that the lab opens on something, and so that what',
+    'the lab shows can be held against the truth. It knows nothing else, and was trained on nothing that anybody wrote about a real person or place.',
+    '',
+    `- **Form:** GPT-2. ${million(model.parameters)} parameters: ${model.layers} layers of width ${model.dModel}, ${model.heads} heads, ${model.dVocab} tokens of byte-level BPE, context ${model.context}, tied embedding, weights in f16.`,
+    `- **Files:** ${files.join(', ')}; vectors.safetensors ${kB(`${demo}/vectors.safetensors`)}.`,
+    `- **Text:** written by the grammar in \`tools/world/\`: ${theParser().rules.length} sentence rules in fifteen genres, ${entityLabels.length} entities. Training reads seed 1 of the split “train”. One invented name in eight (${heldOutStrangers.length} of ${strangers.length}) and the gifts of one pair of people in ten are held out.`,
+    `- **Training:** ${million(training.tokens)} tokens in ${training.steps.toLocaleString('en')} steps, ${training.minutes.toFixed(0)} minutes on two CPU cores that also did other work; documents of 30 to 140 tokens, each alone behind \`<|endoftext|>\`, one in ten behind another. \`tools/world/README.md\` has the commands and the recipe.`,
+    `- **Loss:** ${training.loss_f16.toFixed(4)} nats a token on held-out documents with the shipped weights, ${training.loss_f32.toFixed(4)} before they were rounded to f16. transformers’ GPT2LMHeadModel computes the same logits from these files to ${training.transformers_difference.toExponential(0)} of the largest.`,
+    '- **Licence:** that of the project. Use it for anything.',
+    '',
+    '## What holds',
+    '',
+    `\`npm run world:check\`: the shipped files, through Loupe’s own engine in a browser (${check.adapter}), ${(check.seconds / 60).toFixed(1)} minutes.`,
+    '',
+    '| claim | bar | measured | on | |',
+    '|---|---|---|---|---|',
+    ...rows(results),
+    '',
+    ...results.flatMap(({ claim, notes }) => notes.filter((note) => !/accepted:|“|"/.test(note)).map((note) => `- ${claim}: ${note}`)),
+    '',
+    '## Vectors',
+    '',
+    ...[...readVectors(`${demo}/vectors.safetensors`).values()].map(
+      ({ name, at, scale, about, made = {} }) =>
+        `- **${name}** at \`${at}\`, scale ${scale}. ${about} ${Object.entries(made)
+          .map(([key, value]) => `${key}: ${String(value)}`)
+          .join('; ')}.`,
+    ),
+    '',
+    '## Twenty texts',
+    '',
+    'The first twenty that it wrote from nothing at temperature 0.8, seeds 1 to 20.',
+    '',
+    ...texts.flatMap((text, i) => [`${i + 1}.`, '', ...text.split('\n').map((line) => `   > ${line}`.trimEnd()), '']),
+  ].join('\n');
+}
