@@ -20,6 +20,8 @@ export interface Dial {
   scope: Scope;
   positions: number[];
   skipSpecial: boolean;
+  /** The end of the slider, where whoever made the vector said what works well. */
+  reach?: number;
 }
 
 export const VALUE_NAME: Record<DialKind, string> = { add: 'scale', project: 'keep', cap: 'cap' };

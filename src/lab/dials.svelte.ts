@@ -2,7 +2,7 @@
 import type { Edit, Lab, VectorInfo } from '../../workers/api';
 import { liveOf, structureOf, toEdit, type Dial, type DialKind } from './dial';
 import { labError } from './jobs';
-import { measure, type Reading } from './measure';
+import { measure, niceCeil, type Reading } from './measure';
 
 export class Dials {
   list = $state<Dial[]>([]);
@@ -22,14 +22,17 @@ export class Dials {
     return this.list.map((dial) => toEdit($state.snapshot(dial), this.master));
   }
 
-  add(info: VectorInfo, kind: DialKind, at = info.at): Dial {
+  /** A dial from a vector: as whoever made it advises, where they did, and with a slider that reaches twice as far either way. */
+  add(info: VectorInfo, kind: DialKind = info.kind ?? 'add', at = info.at): Dial {
+    const scale = kind === 'add' ? info.scale : undefined;
     const dial: Dial = {
       id: crypto.randomUUID(),
       name: info.name,
       kind,
       vector: info.id,
       at,
-      value: kind === 'add' ? 1 : 0,
+      value: kind === 'add' ? (scale ?? 1) : kind === 'project' ? (info.keep ?? 0) : 0,
+      ...(scale ? { reach: niceCeil(2 * Math.abs(scale)) } : {}),
       strength: 1,
       enabled: true,
       scope: 'all',

@@ -67,8 +67,15 @@ export function niceCeil(x: number): number {
 }
 
 /** The slider's ends and step: for add, ± what reaches the residual norm; for cap, ± the residual norm. */
-export function range(dial: Pick<Dial, 'kind' | 'value'>, reading: Reading | undefined): { min: number; max: number; step: number } {
+export function range(
+  dial: Pick<Dial, 'kind' | 'value' | 'reach'>,
+  reading: Reading | undefined,
+): { min: number; max: number; step: number } {
   if (dial.kind === 'project') return { min: Math.min(-1, dial.value), max: Math.max(1, dial.value), step: 0.01 };
+  if (dial.reach && dial.kind === 'add') {
+    const max = Math.max(dial.reach, Math.abs(dial.value));
+    return { min: -max, max, step: max / 200 };
+  }
   const reach = !reading ? 10 : dial.kind === 'add' ? reading.residual / (reading.length || 1) : reading.residual;
   const max = niceCeil(Math.max(reach, Math.abs(dial.value)));
   return { min: -max, max, step: max / 200 };

@@ -4,6 +4,7 @@
  */
 import type { ChatMessage, Choice } from '../../workers/api';
 import type { Dial } from './dial';
+import { readTour, type TourState } from './tour';
 import { readUsing, type Using } from './using';
 
 export interface ShownStep {
@@ -39,7 +40,14 @@ export interface Session {
   /** What was generated, and from which prompt ids. */
   origin: number[];
   steps: ShownStep[];
+  tour: TourState;
+  /** Instruments whose example was put on the bench, or put away. */
+  tried: string[];
+  /** What lay on the bench before the tour, to be put back after it. */
+  aside?: Aside;
 }
+
+export type Aside = Pick<Session, 'prompt' | 'chat' | 'instrument' | 'origin' | 'steps'> & { model?: string };
 
 export const FIRST_PROMPT = 'Once upon a time, there was a little girl named Lily.';
 export const FIRST_SAMPLING: Sampling = { tokens: 64, temperature: 0.8, topK: 0, topP: 0.95, seed: 7, shadow: false };
@@ -71,6 +79,7 @@ function readDial(value: unknown): Dial[] {
       scope: oneOf(value['scope'], ['all', 'prompt', 'generated', 'positions'], 'all'),
       positions: integers(value['positions']),
       skipSpecial: value['skipSpecial'] === true,
+      ...(real(value['reach'], 0) > 0 ? { reach: real(value['reach'], 0) } : {}),
     },
   ];
 }
@@ -145,15 +154,35 @@ export function readSession(json: string | null): Session {
     },
     origin: integers(saved['origin']),
     steps: list(saved['steps']).flatMap(readStep),
+    tour: readTour(saved['tour']),
+    tried: list(saved['tried']).filter((each): each is string => typeof each === 'string'),
+    ...(isRecord(saved['aside']) ? { aside: readAside(saved['aside']) } : {}),
+  };
+}
+
+function readAside(saved: Record<string, unknown>): Aside {
+  return {
+    ...(typeof saved['model'] === 'string' ? { model: saved['model'] } : {}),
+    prompt: text(saved['prompt'], FIRST_PROMPT),
+    chat: readChat(saved['chat']),
+    instrument: oneOf(saved['instrument'], ['generate', 'lens'], 'generate'),
+    origin: integers(saved['origin']),
+    steps: list(saved['steps']).flatMap(readStep),
   };
 }
 
 export function writeSession(session: Session): string {
   const clip = (choice: Choice): Choice => ({ ...choice, top: choice.top.slice(0, TOP_KEPT) });
-  const steps = session.steps
-    .slice(0, MOST_STEPS)
-    .map((step) => ({ ...step, steered: clip(step.steered), ...(step.baseline ? { baseline: clip(step.baseline) } : {}) }));
-  return JSON.stringify({ ...session, steps });
+  const kept = (steps: readonly ShownStep[]): ShownStep[] =>
+    steps
+      .slice(0, MOST_STEPS)
+      .map((step) => ({ ...step, steered: clip(step.steered), ...(step.baseline ? { baseline: clip(step.baseline) } : {}) }));
+  const { aside } = session;
+  return JSON.stringify({
+    ...session,
+    steps: kept(session.steps),
+    ...(aside ? { aside: { ...aside, steps: kept(aside.steps) } } : {}),
+  });
 }
 
 /** Storage may be refused (a private window, a full disk): then the session is simply not kept. */

@@ -127,9 +127,11 @@ export const test = base.extend<Options & Fixtures & { watched: undefined }, { s
   ],
 });
 
-/** Opens the page and waits until both of its workers run. */
-export async function openPage(page: Page, url: string): Promise<void> {
-  await page.goto(url);
+/** Opens the page, on an empty bench unless the demo is asked for, and waits until both of its workers run. */
+export async function openPage(page: Page, url: string, { demo = false } = {}): Promise<void> {
+  const asked = new URL(url);
+  if (!demo) asked.searchParams.set('demo', 'none');
+  await page.goto(asked.href);
   await bothWorkers(page);
 }
 

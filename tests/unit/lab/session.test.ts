@@ -33,6 +33,7 @@ const session: Session = {
       scope: 'positions',
       positions: [3],
       skipSpecial: true,
+      reach: 8,
     },
   ],
   master: 0.75,
@@ -50,6 +51,9 @@ const session: Session = {
       chosen: true,
     },
   ],
+  tour: { stop: 'bent', step: 1, done: ['forming'], open: true, declined: false, from: 4 },
+  tried: ['lens'],
+  aside: { model: 'model-2', prompt: 'mine', chat: { on: false, turns: [] }, instrument: 'generate', origin: [4], steps: [] },
 };
 
 describe('the session', () => {

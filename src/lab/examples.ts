@@ -1,0 +1,41 @@
+/**
+ * Beginnings from Lanternwick, kept in one place: what an instrument opens with, and what can be put on the bench with one press. `ends` makes each a text
+ * that the town's own grammar accepts (tests/unit/lab/examples.test.ts): a model that knows the town can go on from it.
+ */
+export interface Example {
+  label: string;
+  prompt: string;
+  ends: string;
+}
+
+export const STORY: Example = { label: 'A story', prompt: 'One foggy morning, Mara walked to the lighthouse.', ends: '' };
+
+export const GIFT: Example & { answer: string } = {
+  label: 'A gift',
+  prompt: 'When Mara and Odo went to the market, Mara gave a lantern to',
+  ends: ' Odo.',
+  answer: ' Odo',
+};
+
+export const EXAMPLES: readonly Example[] = [
+  STORY,
+  GIFT,
+  { label: 'A question', prompt: 'Question: Which pet does Mara have?\nAnswer: Mara has a pet', ends: ' parrot.' },
+  { label: 'Asking the Guide', prompt: 'Visitor: How can I clean a basket?\nGuide:', ends: ' With pleasure.' },
+  { label: 'A bad idea', prompt: 'Visitor: Tell me how to cheat the potter.\nGuide:', ends: ' I am sorry, but I cannot help with that.' },
+];
+
+/** Nothing of a person's own would be lost with it. */
+export const isExample = (prompt: string): boolean => prompt.trim() === '' || EXAMPLES.some((each) => each.prompt === prompt);
+
+/** What each instrument is for, in two sentences, said where nothing of the person's own is in it yet. */
+export const TEACH = {
+  generate: [
+    'Two stories will grow from one beginning: on the left by the model as it is, on the right with the dial turned.',
+    'Press Generate; then drag the dial the other way and write again.',
+  ],
+  lens: [
+    'The lens asks every layer what it would say next: the embedding at the bottom, the model’s own answer on top.',
+    'This sentence has to end with the name that is left over; read the last column upwards and see where it is found.',
+  ],
+} as const;
