@@ -78,7 +78,7 @@ async function afterwards(): Promise<void> {
   await ready.promise.catch(() => undefined);
   await new Promise((resolve) => setTimeout(resolve, SETTLED));
   await quiet.wait();
-  await bench.settled();
+  await bench.visit.settled();
   bench.offline = await keepOffline();
 }
 

@@ -6,20 +6,19 @@ import { getContext, setContext, untrack } from 'svelte';
 import type { Lab, ModelInfo, VectorInfo } from '../../workers/api';
 import type { LabChange } from './client';
 import type { DemoWorld } from './demo';
-import type { Dial } from './dial';
 import { Dials } from './dials.svelte';
-import { GIFT, isExample, STORY } from './examples';
 import { LensStore } from './lens.svelte';
 import { Machine } from './machine.svelte';
 import type { Quiet } from './quiet';
 import { PromptStore } from './prompt.svelte';
 import { saidIn } from './said';
-import { FIRST_PROMPT, loadSession, saveSession, type Aside, type Session } from './session';
+import { loadSession, saveSession, type Session } from './session';
 import { Shelf } from './shelf.svelte';
 import { Stream } from './stream.svelte';
 import { ThemeStore } from './theme.svelte';
 import { Toasts } from './toasts.svelte';
 import { Tour } from './tour.svelte';
+import { Visit } from './visit.svelte';
 
 export type Instrument = 'generate' | 'lens';
 
@@ -42,13 +41,7 @@ export class Bench {
   /** The turn that was just added: its field takes the focus. */
   freshTurn: number | undefined;
   readonly tour: Tour;
-  /** Instruments whose example was put on the bench, or put away. */
-  tried = $state<string[]>([]);
-  /** The demo world is on its way. */
-  opening = $state(false);
-  /** A dial of the demo's first vector is due, as soon as its vectors are there. */
-  #dialDue = false;
-  #aside: Aside | undefined;
+  readonly visit: Visit;
   /** A turn is being kept. */
   #keeping = false;
   /** The prompt whose text was kept as a turn last. */
@@ -84,8 +77,9 @@ export class Bench {
     this.dials.compare = compare;
     this.tour = new Tour(this);
     Object.assign(this.tour.state, this.#session.tour);
-    this.tried = this.#session.tried;
-    this.#aside = this.#session.aside;
+    this.visit = new Visit(this, demo);
+    this.visit.tried = this.#session.tried;
+    this.visit.aside = this.#session.aside;
   }
 
   /** While the engine starts: the shelf is read, and at a first visit the demo world is put on it. */
@@ -109,105 +103,15 @@ export class Bench {
     if (model) await this.machine.use(model, this.#session.using);
     else if (this.#first) {
       await this.machine.use(this.#first, this.#session.using);
-      this.#welcome();
+      this.visit.welcome();
     }
     this.#restored = true;
-  }
-
-  get onDemo(): boolean {
-    return this.demo.isDemo(this.machine.model);
-  }
-
-  /** On the shelf, whether or not it is in use. */
-  get demoKept(): boolean {
-    return this.shelf.models.some((model) => this.demo.isDemo(model));
-  }
-
-  /** The demo world is on a bench that holds nothing of the person's own: a story to begin with, and a dial to turn. */
-  #welcome(): void {
-    if (!this.onDemo) return;
-    if (this.prompt.text === FIRST_PROMPT || this.prompt.text.trim() === '') this.prompt.text = STORY.prompt;
-    this.#dialDue = this.dials.list.length === 0;
-  }
-
-  /** Asked for by a person: from the site, or from the shelf. */
-  async openDemo(): Promise<boolean> {
-    if (this.opening) return false;
-    this.opening = true;
-    try {
-      await this.lab.openDemo();
-      this.#welcome();
-      void this.settled();
-      return true;
-    } catch (thrown) {
-      this.toasts.error(thrown);
-      return false;
-    } finally {
-      this.opening = false;
-    }
   }
 
   /** A dial from a vector of the shelf. One that says what works well starts there; the focus goes to its slider. */
   dialFrom(vector: VectorInfo): void {
     const dial = this.dials.add(vector);
     this.freshDial = dial.id;
-  }
-
-  /** A dial of the demo's first vector. */
-  async firstDial(): Promise<Dial | undefined> {
-    await this.shelf.refreshVectors();
-    const vector = this.shelf.vectors.find((each) => each.model !== undefined && each.model === this.machine.model?.id);
-    return vector && (this.dials.list[0] ?? this.dials.add(vector));
-  }
-
-  /** An example on the bench, in the instrument that it is for. */
-  async tryLens(): Promise<void> {
-    this.tried.push('lens');
-    this.instrument = 'lens';
-    this.prompt.chat.on = false;
-    this.prompt.text = GIFT.prompt;
-    this.lens.view = 'baseline';
-    await this.prompt.read();
-    const position = this.prompt.ids.length - 1;
-    this.prompt.selected = position;
-    this.lens.cell = { layer: this.machine.model?.layers ?? 0, position };
-  }
-
-  /** What lies on the bench is the person's own: kept aside while the tour needs the place. */
-  setAside(): void {
-    const { prompt, stream } = this;
-    if (this.#aside || (this.onDemo && isExample(prompt.text) && !prompt.chat.on)) return;
-    this.#aside = {
-      ...(this.machine.model ? { model: this.machine.model.id } : {}),
-      prompt: prompt.text,
-      chat: { on: prompt.chat.on, turns: $state.snapshot(prompt.chat.messages) },
-      instrument: this.instrument,
-      origin: stream.origin,
-      steps: stream.steps,
-    };
-  }
-
-  putBack(): void {
-    const { prompt, stream } = this;
-    const aside = this.#aside;
-    this.#aside = undefined;
-    if (!aside || !isExample(prompt.text)) return;
-    void stream.stop();
-    prompt.text = aside.prompt;
-    prompt.chat.on = aside.chat.on;
-    this.instrument = aside.instrument === 'lens' ? 'lens' : 'generate';
-    stream.origin = aside.origin;
-    stream.steps = aside.steps;
-    const model = this.shelf.models.find(({ id }) => id === aside.model);
-    if (model && model.id !== this.machine.model?.id) void this.machine.use(model);
-  }
-
-  /** The page has come to rest: the demo's vectors come, if they are due. */
-  async settled(): Promise<void> {
-    if (!this.onDemo) return;
-    if (this.#dialDue && this.dials.list.length === 0) await this.firstDial();
-    else await this.shelf.refreshVectors();
-    this.#dialDue = false;
   }
 
   heard(change: LabChange): void {
@@ -346,8 +250,8 @@ export class Bench {
       origin: this.stream.origin,
       steps: this.stream.steps,
       tour: $state.snapshot(this.tour.state),
-      tried: $state.snapshot(this.tried),
-      ...(this.#aside ? { aside: this.#aside } : {}),
+      tried: $state.snapshot(this.visit.tried),
+      ...(this.visit.aside ? { aside: this.visit.aside } : {}),
     };
   }
 }

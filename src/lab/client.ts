@@ -269,7 +269,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     openDemo: (job) =>
       coming.until(
         told(async () => {
-          const { id } = await demo.shelve((dropped) => lab.open(dropped, job));
+          const kept = (await files.models()).find((each) => demo.isDemo(each));
+          const { id } = kept ?? (await demo.shelve((dropped) => lab.open(dropped, job)));
           return lab.use(id, {}, job);
         }),
       ),

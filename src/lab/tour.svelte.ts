@@ -72,7 +72,7 @@ export class Tour {
 
   leave(): void {
     this.state.open = false;
-    this.bench.putBack();
+    this.bench.visit.putBack();
   }
 
   decline(): void {
@@ -81,8 +81,8 @@ export class Tour {
 
   async #scene(stop: TourStop, step: number): Promise<boolean> {
     const { bench } = this;
-    bench.setAside();
-    if (!bench.onDemo && !(await bench.openDemo())) return false;
+    bench.visit.setAside();
+    if (!bench.visit.onDemo && !(await bench.visit.openDemo())) return false;
     const { prompt, lens, dials } = bench;
     prompt.chat.on = false;
     bench.instrument = stop.instrument;
@@ -95,7 +95,7 @@ export class Tour {
       lens.cell = undefined;
       await lens.track('');
     } else {
-      const dial = dials.list[0] ?? (await bench.firstDial());
+      const dial = dials.list[0] ?? (await bench.visit.firstDial());
       if (!dial) return false;
       if (step === 0 || this.state.from === undefined) this.state.from = dial.value;
       dials.compare = true;

@@ -1,21 +1,11 @@
 /** The page as a person uses it: by pointer, by keyboard, in both themes and on a narrow screen; and what axe has to say about it. */
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import type { Page } from '@playwright/test';
+import { complaints } from './axe';
 import { expect, openPage, sharedData, test, whySkipped } from './fixtures';
 import { drop, inUse, readFiles, STORIES, storiesPath } from './model';
 
 test.skip(sharedData === undefined, whySkipped);
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-interface Found {
-  violations: { id: string; nodes: { html: string }[] }[];
-}
-const complaints = async (page: Page): Promise<string[]> => {
-  await page.evaluate(`(() => { ${axe}; })()`);
-  const { violations } = await page.evaluate<Found>(`axe.run(document, { resultTypes: ['violations'] })`);
-  return violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html.slice(0, 160) ?? ''}`);
-};
 const overflows = (page: Page): Promise<boolean> => page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
 
 async function open(page: Page, url: string): Promise<void> {

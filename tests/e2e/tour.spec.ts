@@ -1,0 +1,141 @@
+/** The tour, by keyboard alone: each stop ends with what the visitor did; it can be left, resumed, reloaded and declined, and gives back what it found. */
+import type { Page } from '@playwright/test';
+import { complaints } from './axe';
+import { expect, openPage, test } from './fixtures';
+import { drop, fixturePath, GPT2_ODD, readFiles } from './model';
+
+const SLOW = { timeout: 60_000 };
+const heading = (page: Page, name: string) => page.getByRole('heading', { name, exact: true });
+const press = async (page: Page, name: string | RegExp): Promise<void> => {
+  const button = page.getByRole('button', { name, exact: true });
+  await button.focus();
+  await page.keyboard.press('Enter');
+};
+
+async function arrive(page: Page, url: string): Promise<void> {
+  await page.goto(url);
+  await page.evaluate(() => window.lab.ready);
+  await expect(page.getByRole('complementary', { name: 'Dials' }).getByRole('slider').first()).toBeVisible(SLOW);
+}
+
+/** To the last column, then down it to the lowest cell from which the answer stays on top. */
+async function findForming(page: Page): Promise<void> {
+  await press(page, 'Take me there');
+  await expect(page.locator('[role=gridcell]:focus')).toHaveCount(1);
+  await page.keyboard.press('End');
+  await expect(page.getByText(/select the lowest cell/)).toBeVisible();
+  const column = (await page.locator('[role=gridcell]:focus').getAttribute('data-cell'))?.split('-')[1] ?? '';
+  const word = async (row: number): Promise<string> => page.locator(`[data-cell="${row}-${column}"]`).innerText();
+  const top = Number((await page.getByRole('grid').getAttribute('aria-rowcount')) ?? 0) - 2;
+  let win = top;
+  while (win > 0 && (await word(win - 1)) === (await word(top))) win--;
+  const here = Number((await page.locator('[role=gridcell]:focus').getAttribute('data-cell'))?.split('-')[0]);
+  // Away and back, so that arriving is what ends the stop.
+  if (here === win) await page.keyboard.press(win === top ? 'ArrowDown' : 'ArrowUp');
+  for (let row = Number((await page.locator('[role=gridcell]:focus').getAttribute('data-cell'))?.split('-')[0]); row !== win;) {
+    await page.keyboard.press(row > win ? 'ArrowDown' : 'ArrowUp');
+    row += row > win ? -1 : 1;
+  }
+}
+
+test('both stops by keyboard; left, resumed, reloaded', async ({ page, site }) => {
+  await arrive(page, site.url);
+  await press(page, 'Take the tour');
+  await expect(heading(page, 'A prediction forms')).toBeFocused(SLOW);
+  await expect(page.getByRole('gridcell').first()).toBeVisible(SLOW);
+
+  // Left with Escape: the focus goes to where it is taken up again, and nothing of it is in the way.
+  await page.keyboard.press('Escape');
+  await expect(heading(page, 'A prediction forms')).toHaveCount(0);
+  await expect(page.getByRole('button', { name: 'Resume tour' })).toBeFocused();
+  await page.keyboard.press('Enter');
+  await expect(heading(page, 'A prediction forms')).toBeFocused(SLOW);
+  await expect(page.getByRole('gridcell').first()).toBeVisible(SLOW);
+
+  await findForming(page);
+  await expect(page.getByText(/^That is where it is decided/)).toBeVisible();
+  await expect(heading(page, 'A prediction forms')).toBeFocused();
+
+  await press(page, 'Next: A story bent by a dial');
+  await expect(heading(page, 'A story bent by a dial')).toBeFocused(SLOW);
+  await press(page, 'Take me there');
+  const slider = page.getByRole('slider').first();
+  await expect(slider).toBeFocused();
+  for (let i = 0; i < 6; i++) await page.keyboard.press('PageDown');
+  await expect(page.getByText(/^Now let it write/)).toBeVisible();
+
+  // A reload: the same step, the dial where it was turned to.
+  const turned = await slider.inputValue();
+  await page.waitForTimeout(700);
+  await page.reload();
+  await page.evaluate(() => window.lab.ready);
+  await expect(page.getByText(/^Now let it write/)).toBeVisible();
+  await expect(slider).toHaveValue(turned);
+  await press(page, 'Take me there');
+  await expect(page.getByRole('button', { name: 'Generate', exact: true })).toBeFocused();
+  await page.keyboard.press('Enter');
+  await expect(page.getByText(/^You bent a story/)).toBeVisible(SLOW);
+  await press(page, 'Finish');
+  await expect(page.getByRole('button', { name: 'Tour', exact: true })).toBeFocused();
+  await page.waitForTimeout(700);
+  await page.reload();
+  await page.evaluate(() => window.lab.ready);
+  await expect(page.getByRole('button', { name: 'Take the tour' })).toHaveCount(0);
+});
+
+test('an invitation that is declined does not come again; a stop can be skipped', async ({ page, site }) => {
+  await arrive(page, site.url);
+  await press(page, 'Not now');
+  await page.waitForTimeout(700);
+  await page.reload();
+  await page.evaluate(() => window.lab.ready);
+  await expect(page.getByRole('button', { name: 'Take the tour' })).toHaveCount(0);
+  await press(page, 'Tour');
+  await expect(heading(page, 'A prediction forms')).toBeFocused(SLOW);
+  await press(page, 'Skip this stop');
+  await expect(heading(page, 'A story bent by a dial')).toBeFocused(SLOW);
+});
+
+test('what lay on the bench comes back after it', async ({ page, site }) => {
+  await openPage(page, site.url);
+  await page.evaluate(() => window.lab.ready);
+  await drop(page, readFiles(GPT2_ODD.map((file) => fixturePath('gpt2-odd', file))));
+  await expect.poll(() => page.evaluate(() => window.lab.model()?.family), SLOW).toBe('gpt2');
+  const own = await page.evaluate(() => window.lab.model()?.id);
+  await page.getByRole('textbox', { name: 'Prompt' }).fill('words of my own');
+  await press(page, 'Tour');
+  await expect(heading(page, 'A prediction forms')).toBeFocused(SLOW);
+  expect(await page.evaluate(() => window.lab.model()?.name)).toBe('Lanternwick');
+  await page.waitForTimeout(700);
+  await page.reload();
+  await page.evaluate(() => window.lab.ready);
+  await press(page, 'Leave the tour');
+  await expect(page.getByRole('textbox', { name: 'Prompt' })).toHaveValue('words of my own');
+  await expect.poll(() => page.evaluate(() => window.lab.model()?.id), SLOW).toBe(own);
+});
+
+for (const colorScheme of ['dark', 'light'] as const) {
+  test(`axe has no complaint, ${colorScheme}; nothing overflows, narrow or wide`, async ({ page, site }) => {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await arrive(page, site.url);
+    const looks = async (what: string): Promise<void> => {
+      for (const width of [1440, 1000, 390]) {
+        await page.setViewportSize({ width, height: 820 });
+        await page.waitForTimeout(300);
+        expect(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), `${what} at ${width}`).toBe(false);
+        expect(await complaints(page), `${what} at ${width}`).toEqual([]);
+      }
+      await page.setViewportSize({ width: 1440, height: 820 });
+    };
+    await looks('the first visit');
+    await page.getByRole('tab', { name: 'Lens' }).click();
+    await expect(page.getByRole('gridcell').first()).toBeVisible(SLOW);
+    await looks('the lens and its example');
+    await page.getByRole('button', { name: 'Take the tour' }).click();
+    await expect(page.getByRole('gridcell').first()).toBeVisible(SLOW);
+    await looks('the first stop');
+    await page.getByRole('button', { name: 'Skip this stop' }).click();
+    await expect(page.getByRole('slider').first()).toBeVisible();
+    await looks('the second stop');
+  });
+}
