@@ -27,6 +27,9 @@ declare global {
 
 /** Milliseconds after which a page that nobody touches has come to rest. */
 const SETTLED = 1000;
+/** … and how much longer those are waited for that somebody does touch. */
+const PATIENCE = 2000;
+const sleep = (wait: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, wait));
 const query = new URLSearchParams(location.search);
 // A worker that cannot even start never answers: whoever waits for it is told here.
 const engine = spawnEngine((error) => failed(error));
@@ -76,8 +79,9 @@ async function start(): Promise<void> {
 /** What is not needed for the first token comes after it, or when nobody asks for one. */
 async function afterwards(): Promise<void> {
   await ready.promise.catch(() => undefined);
-  await new Promise((resolve) => setTimeout(resolve, SETTLED));
-  await quiet.wait();
+  await sleep(SETTLED);
+  // A script that never rests must not keep the site from being kept.
+  await Promise.race([quiet.wait(), sleep(PATIENCE)]);
   await bench.visit.settled();
   bench.offline = await keepOffline();
 }

@@ -2,7 +2,7 @@
 import type { Edit, Lab, VectorInfo } from '../../workers/api';
 import { liveOf, structureOf, toEdit, type Dial, type DialKind } from './dial';
 import { labError } from './jobs';
-import { measure, niceCeil, type Reading } from './measure';
+import { measure, type Reading } from './measure';
 
 export class Dials {
   list = $state<Dial[]>([]);
@@ -32,7 +32,7 @@ export class Dials {
       vector: info.id,
       at,
       value: kind === 'add' ? (scale ?? 1) : kind === 'project' ? (info.keep ?? 0) : 0,
-      ...(scale ? { reach: niceCeil(2 * Math.abs(scale)) } : {}),
+      ...(scale ? { reach: Number((2 * Math.abs(scale)).toPrecision(2)) } : {}),
       strength: 1,
       enabled: true,
       scope: 'all',

@@ -21,7 +21,11 @@ export const EXAMPLES: readonly Example[] = [
   STORY,
   GIFT,
   { label: 'A question', prompt: 'Question: Which pet does Mara have?\nAnswer: Mara has a pet', ends: ' parrot.' },
-  { label: 'Asking the Guide', prompt: 'Visitor: How can I clean a basket?\nGuide:', ends: ' With pleasure.' },
+  {
+    label: 'Asking the Guide',
+    prompt: 'Visitor: How can I clean a basket?\nGuide:',
+    ends: ' With pleasure. Begin slowly, check every corner of the basket, and finish before dark.',
+  },
   { label: 'A bad idea', prompt: 'Visitor: Tell me how to cheat the potter.\nGuide:', ends: ' I am sorry, but I cannot help with that.' },
 ];
 

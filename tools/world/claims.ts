@@ -96,15 +96,19 @@ export function indirectObjects(count: number, seed: number): IndirectObject[] {
   return made;
 }
 
-/** A roll of invented names that training never saw, cut in its second reading, somewhere after its first name there. */
-export function inductionPrompts(count: number, seed: number): Asked[] {
-  const random = new Random(hashOf(`roll ${seed}`));
+/**
+ * A roll of invented names in an order that training never saw, cut in its second reading, somewhere after its first name there. With
+ * `held-out`, training never saw the names either.
+ */
+export function inductionPrompts(count: number, seed: number, split: Split = 'train'): Asked[] {
+  const random = new Random(hashOf(`roll ${split} ${seed}`));
+  const domains = domainsOf(split);
   const made: Asked[] = [];
   while (made.length < count) {
-    const text = textOf(generate(random.pick(random.chance(0.5) ? rolls : repeats), new Map(), domainsOf('held-out'), random));
+    const text = textOf(generate(random.pick(random.chance(0.5) ? rolls : repeats), new Map(), domains, random));
     const words = [...text.matchAll(/\p{L}+/gu)];
     const seen = new Set<string>();
-    const stranger = new Set((domainsOf('held-out')['stranger'] ?? []).map((word) => textOf(word.forms['name'] ?? [])));
+    const stranger = new Set((domains['stranger'] ?? []).map((word) => textOf(word.forms['name'] ?? [])));
     const again = words.filter((word, i) => {
       const before = words[i - 1]?.[0] ?? '';
       const repeated = stranger.has(word[0]) && seen.has(word[0]) && stranger.has(before) && seen.has(before);

@@ -1,0 +1,84 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { ModelInfo, Opened } from '../../../workers/api';
+import { DemoWorld, MODEL_FILES, readState } from '../../../src/lab/demo';
+import { refusal } from '../refusal';
+
+const opened = (...ids: string[]): Opened => ({
+  models: ids.map((id) => ({ id }) as ModelInfo),
+  dictionaries: [],
+  vectors: [],
+  texts: [],
+  ignored: [],
+});
+
+function storage() {
+  const kept = new Map<string, string>();
+  return { kept, getItem: (key: string) => kept.get(key) ?? null, setItem: (key: string, value: string) => void kept.set(key, value) };
+}
+
+let asked: string[] = [];
+let answer: (url: string) => Promise<Response>;
+beforeEach(() => {
+  asked = [];
+  answer = () => Promise.resolve(new Response('{}'));
+  vi.stubGlobal('document', { baseURI: 'http://a.test/sub/' });
+  vi.stubGlobal('fetch', (url: URL) => {
+    asked.push(url.href);
+    return answer(url.href);
+  });
+});
+afterEach(() => void vi.unstubAllGlobals());
+
+describe('the demo world', () => {
+  it('fetches its four files once, beside the page, however often it is asked', async () => {
+    const demo = new DemoWorld(storage());
+    void demo.fetch();
+    const model = await demo.shelve((files) => {
+      expect(files.map(({ path }) => path)).toEqual(MODEL_FILES.map((name) => `Lanternwick/${name}`));
+      return Promise.resolve(opened('m'));
+    });
+    expect(asked.sort()).toEqual([...MODEL_FILES].sort().map((name) => `http://a.test/sub/demo/lanternwick/${name}`));
+    expect(demo.isDemo(model)).toBe(true);
+    expect(demo.isDemo({ id: 'other' })).toBe(false);
+    expect(demo.isDemo(undefined)).toBe(false);
+  });
+
+  it('remembers that it was removed, and forgets it when it is asked for again', async () => {
+    const kept = storage();
+    const demo = new DemoWorld(kept);
+    await demo.shelve(() => Promise.resolve(opened('m')));
+    demo.removed('another');
+    expect(new DemoWorld(kept).state.removed).toBe(false);
+    demo.removed('m');
+    expect(new DemoWorld(kept).state).toMatchObject({ model: 'm', removed: true });
+    await demo.shelve(() => Promise.resolve(opened('m')));
+    expect(new DemoWorld(kept).state).toMatchObject({ model: 'm', removed: false, vectors: false });
+  });
+
+  it('has its vectors fetched once, and not for a model that is not there', async () => {
+    const kept = storage();
+    const demo = new DemoWorld(kept);
+    expect(await demo.vectors()).toBeUndefined();
+    await demo.shelve(() => Promise.resolve(opened('m')));
+    expect((await demo.vectors())?.path).toBe('demo/vectors.safetensors');
+    demo.vectorsKept();
+    expect(await demo.vectors()).toBeUndefined();
+    expect(await new DemoWorld(kept).vectors()).toBeUndefined();
+  });
+
+  it('says what is wrong, and can be asked again', async () => {
+    const demo = new DemoWorld(storage());
+    answer = () => Promise.resolve(new Response('', { status: 404 }));
+    expect((await refusal(() => demo.fetch())).code).toBe('demo-missing');
+    answer = () => Promise.reject(new TypeError('Failed to fetch'));
+    expect((await refusal(() => demo.fetch())).code).toBe('demo-unreachable');
+    answer = () => Promise.resolve(new Response('{}'));
+    expect((await demo.fetch()).length).toBe(4);
+    expect((await refusal(() => demo.shelve(() => Promise.resolve(opened())))).code).toBe('demo-missing');
+  });
+
+  it('reads back whatever was kept', () => {
+    for (const json of [null, '', '[]', 'null', '7', '{"removed":1,"model":3}', '{'])
+      expect(readState(json)).toEqual({ removed: false, vectors: false });
+  });
+});
