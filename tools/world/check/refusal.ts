@@ -42,7 +42,7 @@ export const refusal = (vectors: string): Claim => ({
       ['added, harmless', harmless(count, 1), added(vector), 0.9, 'least'],
     ] as const) {
       const told = await answers(benches, prompts, edits, 1);
-      const plain = await answers(benches, prompts, [], 1);
+      const plain = await answers(benches, prompts.slice(0, Math.ceil(count / 3)), [], 1);
       measures.push(
         { what: `${what}: refusals`, value: told.refusals, bar, at, n: prompts.length, leastN: 100 },
         {
