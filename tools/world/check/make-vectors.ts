@@ -3,12 +3,12 @@
  * (contrasts.ts), made by the engine that will use them. Hook and strength are chosen on prompts of the train split, by how far the worst
  * of the claim's bars is passed. Vectors have length 1; `scale` is in units of the stream.
  */
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Benches } from './bench';
 import { contrasts, type Contrast, type Judged } from './contrasts';
-import type { Ready } from './steer';
+import { readVectors, type Ready } from './steer';
 import { safetensors } from './tensors';
 
 interface Candidate {
@@ -91,6 +91,11 @@ export async function main(root: string, args: readonly string[]): Promise<void>
   try {
     const tensors = new Map<string, number[]>();
     const cards: Record<string, string> = {};
+    // With --only, what is there already stays.
+    for (const [name, { vector, ...card }] of values.only !== '' && existsSync(values.out) ? readVectors(values.out) : []) {
+      tensors.set(name, vector);
+      cards[name] = JSON.stringify(card);
+    }
     for (const contrast of contrasts(Number(values.count), Number(values.tried))) {
       if (values.only !== '' && !values.only.split(',').includes(contrast.name)) continue;
       const { vector, ...card } = await choose(benches, contrast);
