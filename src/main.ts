@@ -28,7 +28,7 @@ declare global {
 /** Milliseconds after which a page that nobody touches has come to rest. */
 const SETTLED = 1000;
 /** … and how much longer those are waited for that somebody does touch. */
-const PATIENCE = 2000;
+const PATIENCE = 15_000;
 const sleep = (wait: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, wait));
 const query = new URLSearchParams(location.search);
 // A worker that cannot even start never answers: whoever waits for it is told here.

@@ -58,7 +58,7 @@ const PICTURES = {
       .getByRole('gridcell', { name: /position/ })
       .last()
       .click();
-    await page.getByText(/lowest cell/).waitFor({ timeout: LONG });
+    await page.getByText(/^The top row is the answer/).waitFor({ timeout: LONG });
   },
 };
 

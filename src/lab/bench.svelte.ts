@@ -20,6 +20,9 @@ import { Toasts } from './toasts.svelte';
 import { Tour } from './tour.svelte';
 import { Visit } from './visit.svelte';
 
+/** How long the lab waits for the demo at a first visit, in milliseconds; then it opens without, and the demo comes when it comes. */
+const PATIENCE = 15_000;
+
 export type Instrument = 'generate' | 'lens';
 
 export class Bench {
@@ -61,7 +64,7 @@ export class Bench {
     this.machine = new Machine(lab, this.toasts);
     this.shelf = new Shelf(lab, this.machine, this.toasts);
     this.prompt = new PromptStore(lab, this.machine);
-    this.dials = new Dials(lab);
+    this.dials = new Dials(lab, () => this.machine.model?.id);
     this.stream = new Stream(lab, this.prompt, this.dials, this.toasts);
     this.lens = new LensStore(lab, this.prompt, this.dials, this.stream);
     this.machine.using = this.#session.using;
@@ -79,20 +82,42 @@ export class Bench {
     Object.assign(this.tour.state, this.#session.tour);
     this.visit = new Visit(this, demo);
     this.visit.tried = this.#session.tried;
-    this.visit.aside = this.#session.aside;
+    this.visit.asides = this.#session.asides;
   }
 
   /** While the engine starts: the shelf is read, and at a first visit the demo world is put on it. */
   async prepare(): Promise<void> {
     const due = this.welcomesDemo && this.#session.model === undefined && !this.demo.state.removed;
-    if (due) void this.demo.fetch().catch(() => undefined);
+    if (due && this.demo.state.model === undefined) void this.demo.fetch().catch(() => undefined);
     await Promise.all([this.shelf.refreshModels(), this.shelf.refreshVectors()]);
-    if (!due || this.shelf.models.length > 0) return;
-    try {
-      this.#first = await this.demo.shelve((files) => this.lab.open(files));
-    } catch (thrown) {
-      this.toasts.error(thrown);
-    }
+    if (!due) return;
+    // A visit that was cut short has left it on the shelf.
+    this.#first = this.shelf.models.find((model) => this.demo.isDemo(model));
+    if (this.shelf.models.length > 0) return;
+    this.visit.opening = true;
+    const late = { is: false };
+    const shelved = this.demo
+      .shelve((files) => this.lab.open(files))
+      .then((model) => {
+        this.#first = model;
+        if (late.is && this.#free) return this.#begin(model);
+        return undefined;
+      })
+      .catch((thrown: unknown) => this.toasts.error(thrown))
+      .finally(() => (this.visit.opening = false));
+    await Promise.race([shelved, new Promise((resolve) => setTimeout(resolve, PATIENCE))]);
+    late.is = true;
+  }
+
+  /** Nobody has put a model to work, or is about to. */
+  get #free(): boolean {
+    return !this.lab.model() && !this.machine.coming && !this.shelf.importing;
+  }
+
+  /** The demo's model goes to work at a first visit. */
+  async #begin(model: ModelInfo): Promise<void> {
+    await this.machine.use(model, this.#session.using);
+    this.visit.welcome();
   }
 
   /** Before lab.ready: the session's model is put to work, where it is still there, or the demo's. */
@@ -100,10 +125,10 @@ export class Bench {
     const kept = new Set(this.shelf.vectors.map(({ id }) => id));
     this.dials.list = this.#session.dials.filter(({ vector }) => kept.has(vector));
     const model = this.shelf.models.find(({ id }) => id === this.#session.model);
-    if (model) await this.machine.use(model, this.#session.using);
-    else if (this.#first) {
-      await this.machine.use(this.#first, this.#session.using);
-      this.visit.welcome();
+    // What was dropped, or asked for by a script, while the engine started comes before what was here.
+    if (this.#free) {
+      if (model) await this.machine.use(model, this.#session.using);
+      else if (this.#first) await this.#begin(this.#first);
     }
     this.#restored = true;
   }
@@ -130,6 +155,7 @@ export class Bench {
         break;
       case 'model':
         this.stream.forget();
+        if (!change.model && this.tour.state.open) this.tour.leave();
         if (change.model?.id !== this.machine.model?.id) {
           this.prompt.forget();
           if (change.model) void this.lens.trackAgain();
@@ -251,7 +277,7 @@ export class Bench {
       steps: this.stream.steps,
       tour: $state.snapshot(this.tour.state),
       tried: $state.snapshot(this.visit.tried),
-      ...(this.visit.aside ? { aside: this.visit.aside } : {}),
+      asides: $state.snapshot(this.visit.asides),
     };
   }
 }

@@ -37,6 +37,8 @@ export interface Wires {
 
 export function createLab({ engine, files, demo, ready, changed, pulled }: Wires): Lab {
   let inUse: ModelInfo | undefined;
+  /** How often a model was asked for. */
+  let used = 0;
   const streams = new Set<LiveGeneration>();
   const coming = new Coming();
 
@@ -168,6 +170,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
           job,
           (key) => engine.cancel(key),
           async (key) => {
+            used++;
             const using = checkedUsing(options);
             if (typeof id !== 'string')
               throw new LabError(
@@ -266,14 +269,17 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
 
     encode: refuse('Encoding', 'sparse autoencoders, in 0.2'),
     evaluate: refuse('Evaluating a dictionary', 'sparse autoencoders, in 0.2'),
-    openDemo: (job) =>
-      coming.until(
-        told(async () => {
-          const kept = (await files.models()).find((each) => demo.isDemo(each));
-          const { id } = kept ?? (await demo.shelve((dropped) => lab.open(dropped, job)));
-          return lab.use(id, {}, job);
-        }),
-      ),
+    openDemo: (job) => {
+      const before = used;
+      const opening = told(async () => {
+        const kept = (await files.models()).find((each) => demo.isDemo(each));
+        const found = kept ?? (await demo.shelve((dropped) => lab.open(dropped, job)));
+        // Who has asked for another model meanwhile gets that one.
+        return used === before ? lab.use(found.id, {}, job) : found;
+      });
+      // Calls wait for it only where there is nothing else that they could be about.
+      return inUse ? opening : coming.until(opening);
+    },
     vector,
     ...vectors,
     vectorFromToken: coming.after(vectors.vectorFromToken),

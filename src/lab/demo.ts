@@ -36,14 +36,16 @@ export function readState(json: string | null): DemoState {
   };
 }
 
+/** Milliseconds after which a server that does not go on is given up. */
+const STALLED = 120_000;
+
 /** One of the demo's files, from the page's own origin. */
 async function fetched(path: string): Promise<File> {
   const name = path.slice(path.lastIndexOf('/') + 1);
   let response: Response;
-  let blob: Blob;
   try {
-    response = await fetch(new URL(path, document.baseURI), { credentials: 'same-origin' });
-    blob = await response.blob();
+    response = await fetch(new URL(path, document.baseURI), { credentials: 'same-origin', signal: AbortSignal.timeout(STALLED) });
+    if (response.ok) return new File([await response.blob()], name);
   } catch {
     throw new LabError(
       'demo-unreachable',
@@ -51,13 +53,11 @@ async function fetched(path: string): Promise<File> {
       'It comes with this page’s first visit and needs the network then. Ask for it again on the shelf, or drop a model of your own.',
     );
   }
-  if (!response.ok)
-    throw new LabError(
-      'demo-missing',
-      `The demo world is not whole on this site: ${name} answered ${response.status}.`,
-      'Whoever published this copy left it out. Everything else works: drop a model of your own.',
-    );
-  return new File([blob], name);
+  throw new LabError(
+    'demo-missing',
+    `The demo world is not whole on this site: ${name} answered ${response.status}.`,
+    'Whoever published this copy left it out. Everything else works: drop a model of your own.',
+  );
 }
 
 interface Storage {

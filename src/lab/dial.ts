@@ -20,6 +20,8 @@ export interface Dial {
   scope: Scope;
   positions: number[];
   skipSpecial: boolean;
+  /** The model that its vector was made for, where that is known: it rests while another one works. */
+  model?: string;
   /** The end of the slider, where whoever made the vector said what works well. */
   reach?: number;
 }

@@ -11,15 +11,26 @@ export class Dials {
   readings = $state.raw<Readonly<Record<string, Reading>>>({});
   #ticket = 0;
 
-  constructor(private readonly lab: Lab) {}
+  constructor(
+    private readonly lab: Lab,
+    /** The id of the model at work. */
+    private readonly model: () => string | undefined = () => undefined,
+  ) {}
 
-  structure = $derived(structureOf(this.list));
-  live = $derived(liveOf(this.list, this.master));
+  /** A direction means something in the model it was found in only. */
+  rests(dial: Pick<Dial, 'model'>): boolean {
+    const model = this.model();
+    return dial.model !== undefined && model !== undefined && dial.model !== model;
+  }
+
+  inForce = $derived.by(() => this.list.filter((dial) => !this.rests(dial)));
+  structure = $derived(structureOf(this.inForce));
+  live = $derived(liveOf(this.inForce, this.master));
   /** Does anything change the model now? */
-  active = $derived(this.master !== 0 && this.list.some((d) => d.enabled && d.strength !== 0 && !(d.kind === 'add' && d.value === 0)));
+  active = $derived(this.master !== 0 && this.inForce.some((d) => d.enabled && d.strength !== 0 && !(d.kind === 'add' && d.value === 0)));
 
   edits(): Edit[] {
-    return this.list.map((dial) => toEdit($state.snapshot(dial), this.master));
+    return this.inForce.map((dial) => toEdit($state.snapshot(dial), this.master));
   }
 
   /** A dial from a vector: as whoever made it advises, where they did, and with a slider that reaches twice as far either way. */
@@ -32,6 +43,7 @@ export class Dials {
       vector: info.id,
       at,
       value: kind === 'add' ? (scale ?? 1) : kind === 'project' ? (info.keep ?? 0) : 0,
+      ...(info.model === undefined ? {} : { model: info.model }),
       ...(scale ? { reach: Number((2 * Math.abs(scale)).toPrecision(2)) } : {}),
       strength: 1,
       enabled: true,
@@ -61,7 +73,7 @@ export class Dials {
   /** Reads the residual at each dial's hook on this prompt. A fresh `add` dial is then set to two fifths of the residual norm. */
   async measure(ids: readonly number[], fresh?: string): Promise<string> {
     const ticket = ++this.#ticket;
-    const dials = $state.snapshot(this.list);
+    const dials = $state.snapshot(this.inForce);
     if (dials.length === 0 || ids.length === 0) {
       this.readings = {};
       return '';

@@ -43,11 +43,13 @@ export interface Session {
   tour: TourState;
   /** Instruments whose example was put on the bench, or put away. */
   tried: string[];
-  /** What lay on the bench before the tour, to be put back after it. */
-  aside?: Aside;
+  /** What lay on the bench before the tour needed the place; the first is put back first. */
+  asides: readonly Aside[];
 }
 
-export type Aside = Pick<Session, 'prompt' | 'chat' | 'instrument' | 'origin' | 'steps'> & { model?: string };
+export type Aside = Pick<Session, 'prompt' | 'chat' | 'instrument' | 'origin' | 'steps' | 'dials' | 'compare' | 'using'> & {
+  model?: string;
+};
 
 export const FIRST_PROMPT = 'Once upon a time, there was a little girl named Lily.';
 export const FIRST_SAMPLING: Sampling = { tokens: 64, temperature: 0.8, topK: 0, topP: 0.95, seed: 7, shadow: false };
@@ -79,6 +81,7 @@ function readDial(value: unknown): Dial[] {
       scope: oneOf(value['scope'], ['all', 'prompt', 'generated', 'positions'], 'all'),
       positions: integers(value['positions']),
       skipSpecial: value['skipSpecial'] === true,
+      ...(typeof value['model'] === 'string' ? { model: value['model'] } : {}),
       ...(real(value['reach'], 0) > 0 ? { reach: real(value['reach'], 0) } : {}),
     },
   ];
@@ -156,7 +159,7 @@ export function readSession(json: string | null): Session {
     steps: list(saved['steps']).flatMap(readStep),
     tour: readTour(saved['tour']),
     tried: list(saved['tried']).filter((each): each is string => typeof each === 'string'),
-    ...(isRecord(saved['aside']) ? { aside: readAside(saved['aside']) } : {}),
+    asides: list(saved['asides']).filter(isRecord).map(readAside),
   };
 }
 
@@ -168,6 +171,9 @@ function readAside(saved: Record<string, unknown>): Aside {
     instrument: oneOf(saved['instrument'], ['generate', 'lens'], 'generate'),
     origin: integers(saved['origin']),
     steps: list(saved['steps']).flatMap(readStep),
+    dials: list(saved['dials']).flatMap(readDial),
+    compare: saved['compare'] !== false,
+    using: readUsing(isRecord(saved['using']) ? saved['using'] : {}),
   };
 }
 
@@ -177,11 +183,10 @@ export function writeSession(session: Session): string {
     steps
       .slice(0, MOST_STEPS)
       .map((step) => ({ ...step, steered: clip(step.steered), ...(step.baseline ? { baseline: clip(step.baseline) } : {}) }));
-  const { aside } = session;
   return JSON.stringify({
     ...session,
     steps: kept(session.steps),
-    ...(aside ? { aside: { ...aside, steps: kept(aside.steps) } } : {}),
+    asides: session.asides.map((aside) => ({ ...aside, steps: kept(aside.steps) })),
   });
 }
 

@@ -141,7 +141,7 @@ export class Stream {
 
   /** Without a dial the two rows would be the same. */
   get #baseline(): boolean {
-    return this.dials.compare && this.dials.list.length > 0;
+    return this.dials.compare && this.dials.inForce.length > 0;
   }
 
   #setup(): string {

@@ -23,7 +23,7 @@ export class Tour {
     const { lens, dials, stream, prompt, machine } = this.bench;
     const last = lens.tokens.length - 1;
     const result = lens.result;
-    const [first] = dials.list;
+    const [first] = dials.inForce;
     const fits = lens.tokens.length > 0 && lens.tokens.length === prompt.ids.length && machine.model !== undefined;
     return {
       ...(result && fits ? { lens: { tops: result.top.map((row) => row[last]?.[0]?.piece ?? ''), last, cell: lens.cell } } : {}),
@@ -51,7 +51,10 @@ export class Tour {
     if (!stop || this.setting) return;
     this.setting = true;
     try {
-      if (!(await this.#scene(stop, step))) return;
+      if (!(await this.#scene(stop, step))) {
+        if (!this.state.open) this.bench.visit.putBack();
+        return;
+      }
       Object.assign(this.state, { stop: stop.id, step, open: true, declined: false });
       this.wantsFocus = true;
     } finally {
@@ -81,9 +84,19 @@ export class Tour {
 
   async #scene(stop: TourStop, step: number): Promise<boolean> {
     const { bench } = this;
+    const { prompt, lens, dials } = bench;
+    // Another text is about to stand here: what was written goes with it, or is kept aside.
     bench.visit.setAside();
     if (!bench.visit.onDemo && !(await bench.visit.openDemo())) return false;
-    const { prompt, lens, dials } = bench;
+    const dial = stop.instrument === 'generate' ? await bench.visit.firstDial() : undefined;
+    if (stop.instrument === 'generate' && !dial) {
+      bench.toasts.show(
+        'error',
+        'The demo world’s vectors are not on the shelf.',
+        'Remove Lanternwick and open the demo world again: they come with it.',
+      );
+      return false;
+    }
     prompt.chat.on = false;
     bench.instrument = stop.instrument;
     const { prompt: text } = stop.instrument === 'lens' ? GIFT : STORY;
@@ -93,11 +106,12 @@ export class Tour {
       lens.view = 'baseline';
       lens.metric = 'probability';
       lens.cell = undefined;
+      lens.withText = false;
       await lens.track('');
     } else {
-      const dial = dials.list[0] ?? (await bench.visit.firstDial());
-      if (!dial) return false;
-      if (step === 0 || this.state.from === undefined) this.state.from = dial.value;
+      // The one that is pointed at is the first.
+      if (dial) dials.list = [dial, ...dials.list.filter(({ id }) => id !== dial.id)];
+      if (dial && (step === 0 || this.state.from === undefined)) this.state.from = dial.value;
       dials.compare = true;
     }
     return true;

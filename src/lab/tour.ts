@@ -37,6 +37,8 @@ export function firstWin(tops: readonly string[]): number {
   return layer;
 }
 
+/** As prose has it: the space that belongs to a token is not said. */
+const word = (piece = ''): string => quoted(piece.trim());
 const rowSaid = (row: number): string => (row === 0 ? 'the embedding' : `layer ${row - 1}`);
 const TURNED = 0.1;
 const WRITTEN = 8;
@@ -50,15 +52,15 @@ export const STOPS: readonly TourStop[] = [
     steps: [
       {
         say: () =>
-          'Each column is a token, each row what the model would say after that layer. The sentence lacks one name: select any cell of the last column.',
-        keys: 'In the grid, End goes to the last column.',
+          'Each column is a token, each row what the model would say after that layer. The sentence lacks one name: select the lowest cell of the last column, before any layer has worked on it.',
+        keys: 'In the grid, End goes to the last column, the arrows move by one.',
         target: 'lens',
-        done: ({ lens }) => lens?.cell?.position === lens?.last && lens !== undefined,
+        done: ({ lens }) => lens?.cell !== undefined && lens.cell.position === lens.last && lens.cell.layer === 0,
       },
       {
         say: ({ lens }) =>
-          `The top row is the answer, ${quoted(lens?.tops.at(-1) ?? '')}. Go down this column and select the lowest cell from which it stays on top.`,
-        keys: 'In the grid, the up and down arrows change the layer.',
+          `The top row is the answer, ${word(lens?.tops.at(-1))}. Climb this column: select the first cell from which it stays on top.`,
+        keys: 'In the grid, the up arrow climbs a layer.',
         target: 'lens',
         done: ({ lens }) => lens?.cell !== undefined && lens.cell.position === lens.last && lens.cell.layer === firstWin(lens.tops),
       },
@@ -66,8 +68,8 @@ export const STOPS: readonly TourStop[] = [
     end: ({ lens }) => {
       const tops = lens?.tops ?? [];
       const row = firstWin(tops);
-      const before = row > 0 ? ` Before it, the model would have said ${quoted(tops[row - 1] ?? '')}.` : '';
-      return `That is where it is decided: from ${rowSaid(row)} on the model says ${quoted(tops.at(-1) ?? '')}.${before}`;
+      const before = row > 0 ? ` Before it, the model would have said ${word(tops[row - 1])}.` : '';
+      return `That is where it is decided: from ${rowSaid(row)} on the model says ${word(tops.at(-1))}.${before}`;
     },
   },
   {

@@ -12,7 +12,8 @@ export class Visit {
   tried = $state<string[]>([]);
   /** The demo world is on its way. */
   opening = $state(false);
-  aside: Aside | undefined;
+  /** What the tour took off the bench; what was not put back is offered (bench/PutBack.svelte). */
+  asides = $state.raw<readonly Aside[]>([]);
   /** A dial of the demo's first vector is due, as soon as its vectors are there. */
   #dialDue = false;
 
@@ -34,7 +35,7 @@ export class Visit {
   welcome(): void {
     if (!this.onDemo) return;
     if (this.bench.prompt.text === FIRST_PROMPT || this.bench.prompt.text.trim() === '') this.bench.prompt.text = STORY.prompt;
-    this.#dialDue = this.bench.dials.list.length === 0;
+    this.#dialDue = this.bench.dials.list.length === 0 && !this.bench.stream.steps.length;
   }
 
   /** Asked for by a person: from the site, or from the shelf. */
@@ -57,8 +58,10 @@ export class Visit {
   /** A dial of the demo's first vector. */
   async firstDial(): Promise<Dial | undefined> {
     await this.bench.shelf.refreshVectors();
-    const vector = this.bench.shelf.vectors.find((each) => each.model !== undefined && each.model === this.bench.machine.model?.id);
-    return vector && (this.bench.dials.list[0] ?? this.bench.dials.add(vector));
+    const own = this.bench.shelf.vectors.filter((each) => each.model !== undefined && each.model === this.bench.machine.model?.id);
+    const there = this.bench.dials.inForce.find((dial) => own.some(({ id }) => id === dial.vector));
+    const [first] = own;
+    return there ?? (first && this.bench.dials.add(first));
   }
 
   /** An example on the bench, in the instrument that it is for. */
@@ -74,39 +77,61 @@ export class Visit {
     this.bench.lens.cell = { layer: this.bench.machine.model?.layers ?? 0, position };
   }
 
-  /** What lies on the bench is the person's own: kept aside while the tour needs the place. */
+  /**
+   * What lies on the bench is the person's own: kept aside while the tour needs the place. What it finds when it begins comes first; what was
+   * written in the middle of it comes after.
+   */
   setAside(): void {
-    const { prompt, stream } = this.bench;
-    if (this.aside || (this.onDemo && isExample(prompt.text) && !prompt.chat.on)) return;
-    this.aside = {
-      ...(this.bench.machine.model ? { model: this.bench.machine.model.id } : {}),
+    const { prompt, stream, dials, machine, tour } = this.bench;
+    const example = this.onDemo && isExample(prompt.text) && !prompt.chat.on;
+    if (example && (tour.state.open || stream.steps.length === 0)) return;
+    const aside: Aside = {
+      ...(machine.model ? { model: machine.model.id } : {}),
+      using: machine.using,
       prompt: prompt.text,
       chat: { on: prompt.chat.on, turns: $state.snapshot(prompt.chat.messages) },
       instrument: this.bench.instrument,
       origin: stream.origin,
       steps: stream.steps,
+      dials: $state.snapshot(dials.list),
+      compare: dials.compare,
     };
+    this.asides = tour.state.open ? [...this.asides, aside] : [aside, ...this.asides];
   }
 
+  /** On leaving the tour: unless the bench now holds something of the person's own. */
   putBack(): void {
-    const { prompt, stream } = this.bench;
-    const aside = this.aside;
-    this.aside = undefined;
-    if (!aside || !isExample(prompt.text)) return;
+    if (isExample(this.bench.prompt.text)) this.restore();
+  }
+
+  /** The first that was set aside comes back; what is on the bench gives way. */
+  restore(): void {
+    const { prompt, stream, dials, machine, shelf } = this.bench;
+    const [aside, ...rest] = this.asides;
+    if (!aside) return;
+    this.asides = rest;
     void stream.stop();
     prompt.text = aside.prompt;
     prompt.chat.on = aside.chat.on;
     this.bench.instrument = aside.instrument === 'lens' ? 'lens' : 'generate';
+    const kept = new Set(shelf.vectors.map(({ id }) => id));
+    dials.list = aside.dials.filter(({ vector }) => kept.has(vector));
+    dials.compare = aside.compare;
     stream.origin = aside.origin;
     stream.steps = aside.steps;
-    const model = this.bench.shelf.models.find(({ id }) => id === aside.model);
-    if (model && model.id !== this.bench.machine.model?.id) void this.bench.machine.use(model);
+    const model = shelf.models.find(({ id }) => id === aside.model);
+    if (model && model.id !== machine.model?.id) void machine.use(model, aside.using);
+  }
+
+  forget(): void {
+    this.asides = this.asides.slice(1);
   }
 
   /** The page has come to rest: the demo's vectors come, if they are due. */
   async settled(): Promise<void> {
     if (!this.onDemo) return;
-    if (this.#dialDue && this.bench.dials.list.length === 0) await this.firstDial();
+    const untouched = this.bench.dials.list.length === 0 && !this.bench.stream.running && !this.bench.stream.steps.length;
+    if (this.#dialDue && untouched) await this.firstDial();
     else await this.bench.shelf.refreshVectors();
     this.#dialDue = false;
   }

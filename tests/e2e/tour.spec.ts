@@ -18,23 +18,22 @@ async function arrive(page: Page, url: string): Promise<void> {
   await expect(page.getByRole('complementary', { name: 'Dials' }).getByRole('slider').first()).toBeVisible(SLOW);
 }
 
-/** To the last column, then down it to the lowest cell from which the answer stays on top. */
+/** To the foot of the last column, then up it to the first cell from which the answer stays on top. */
 async function findForming(page: Page): Promise<void> {
   await press(page, 'Take me there');
-  await expect(page.locator('[role=gridcell]:focus')).toHaveCount(1);
+  const focused = page.locator('[role=gridcell]:focus');
+  await expect(focused).toHaveCount(1);
   await page.keyboard.press('End');
-  await expect(page.getByText(/select the lowest cell/)).toBeVisible();
-  const column = (await page.locator('[role=gridcell]:focus').getAttribute('data-cell'))?.split('-')[1] ?? '';
-  const word = async (row: number): Promise<string> => page.locator(`[data-cell="${row}-${column}"]`).innerText();
-  const top = Number((await page.getByRole('grid').getAttribute('aria-rowcount')) ?? 0) - 2;
+  const [top = 0, column = 0] = ((await focused.getAttribute('data-cell')) ?? '').split('-').map(Number);
+  const word = (row: number): Promise<string> => page.locator(`[data-cell="${row}-${column}"]`).innerText();
+  const answer = await word(top);
   let win = top;
-  while (win > 0 && (await word(win - 1)) === (await word(top))) win--;
-  const here = Number((await page.locator('[role=gridcell]:focus').getAttribute('data-cell'))?.split('-')[0]);
-  // Away and back, so that arriving is what ends the stop.
-  if (here === win) await page.keyboard.press(win === top ? 'ArrowDown' : 'ArrowUp');
-  for (let row = Number((await page.locator('[role=gridcell]:focus').getAttribute('data-cell'))?.split('-')[0]); row !== win;) {
-    await page.keyboard.press(row > win ? 'ArrowDown' : 'ArrowUp');
-    row += row > win ? -1 : 1;
+  while (win > 0 && (await word(win - 1)) === answer) win--;
+  for (let row = top; row > 0; row--) await page.keyboard.press('ArrowDown');
+  if (win > 0) await expect(page.getByText(/^The top row is the answer/)).toBeVisible();
+  for (let row = 0; row < win; row++) {
+    await expect(page.getByText(/^That is where it is decided/)).toHaveCount(0);
+    await page.keyboard.press('ArrowUp');
   }
 }
 

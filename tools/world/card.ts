@@ -5,6 +5,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import type { Measure, Result } from './check/claim';
 import { holds } from './check/claim';
+import { sha256 } from './check/files';
 import { readVectors } from './check/steer';
 import { heldOutStrangers, strangers } from './lexicon/strangers';
 import { entityLabels } from './labels';
@@ -15,6 +16,7 @@ interface Check {
   adapter: string;
   seconds: number;
   smaller: number;
+  files: Record<string, string>;
   results: Result[];
 }
 interface Training {
@@ -27,10 +29,15 @@ interface Training {
   device?: string;
 }
 
+/** A card is written of a check that asked everything. */
+const CLAIMS = ['parser', 'facts', 'indirect objects', 'induction', 'patching', 'three heads', 'refusal', 'mood', 'sampled sentences'];
+
 const read = <T>(path: string): T => JSON.parse(readFileSync(path, 'utf8')) as T;
 const kB = (path: string): string => `${Math.round(statSync(path).size / 1000).toLocaleString('en')} kB`;
 const shown = (value: number, unit: Measure['unit']): string =>
   unit === 'number' ? String(Number(value.toFixed(3))) : `${(100 * value).toFixed(1)} %`;
+
+const clipped = (note: string): string => (note.length > 320 ? `${note.slice(0, 319)}…` : note).replace(/\s+/g, ' ');
 
 function rows(results: readonly Result[]): string[] {
   return results.flatMap(({ claim, measures }) =>
@@ -45,6 +52,11 @@ function rows(results: readonly Result[]): string[] {
 export function card(from: string, demo: string): string {
   const check = read<Check>(`${from}/check.json`);
   if (check.smaller !== 1) throw new Error('the check was run on smaller samples than the brief asks for');
+  const missing = CLAIMS.filter((claim) => !check.results.some((result) => result.claim === claim));
+  if (missing.length) throw new Error(`the check did not ask: ${missing.join(', ')}`);
+  for (const [name, hash] of Object.entries(check.files)) {
+    if (sha256(`${demo}/${name}`) !== hash) throw new Error(`the check was run on another ${name} than the one that ships`);
+  }
   const training = read<Training>(`${from}/training.json`);
   const { model, results } = check;
   const files = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'].map(
@@ -62,7 +74,7 @@ export function card(from: string, demo: string): string {
     `- **Form:** GPT-2. ${million(model.parameters)} parameters: ${model.layers} layers of width ${model.dModel}, ${model.heads} heads, ${model.dVocab} tokens of byte-level BPE, context ${model.context}, tied embedding, weights in f16.`,
     `- **Files:** ${files.join(', ')}; vectors.safetensors ${kB(`${demo}/vectors.safetensors`)}.`,
     `- **Text:** written by the grammar in \`tools/world/\`: ${theParser().rules.length} sentence rules in fifteen genres, ${entityLabels.length} entities. Training reads seed 1 of the split “train”. One invented name in eight (${heldOutStrangers.length} of ${strangers.length}) and the gifts of one pair of people in ten are held out.`,
-    `- **Training:** ${million(training.tokens)} tokens in ${training.steps.toLocaleString('en')} steps, ${training.minutes.toFixed(0)} minutes on two CPU cores that also did other work; documents of 30 to 140 tokens, each alone behind \`<|endoftext|>\`, one in ten behind another. \`tools/world/README.md\` has the commands and the recipe.`,
+    `- **Training:** ${million(training.tokens)} tokens in ${training.steps.toLocaleString('en')} steps, ${training.minutes.toFixed(0)} minutes (${training.device ?? 'device not recorded'}); documents of 30 to 140 tokens, each alone behind \`<|endoftext|>\`, one in ten behind another. \`tools/world/README.md\` has the commands and the recipe.`,
     `- **Loss:** ${training.loss_f16.toFixed(4)} nats a token on held-out documents with the shipped weights, ${training.loss_f32.toFixed(4)} before they were rounded to f16. transformers’ GPT2LMHeadModel computes the same logits from these files to ${training.transformers_difference.toExponential(0)} of the largest.`,
     '- **Licence:** that of the project. Use it for anything.',
     '',
@@ -74,7 +86,7 @@ export function card(from: string, demo: string): string {
     '|---|---|---|---|---|',
     ...rows(results),
     '',
-    ...results.flatMap(({ claim, notes }) => notes.filter((note) => !/accepted:|“|"/.test(note)).map((note) => `- ${claim}: ${note}`)),
+    ...results.flatMap(({ claim, notes }) => notes.map((note) => `- ${claim}: ${clipped(note)}`)),
     '',
     '## Vectors',
     '',

@@ -70,7 +70,7 @@ class Run:
             started = time.time()
             train_tokenizer(args.folder / "train.txt", self.tokenizer, shape.vocab, shape.context)
             print(f"tokeniser: {shape.vocab} tokens, {time.time() - started:.0f} s", flush=True)
-        count = args.hands or (min(4, os.cpu_count() or 1) if args.device == "cpu" else 1)
+        count = self.processes = args.hands or (min(4, os.cpu_count() or 1) if args.device == "cpu" else 1)
         work = Work(args.folder, self.tokenizer, shape, reading, args.valid_tokens, args.device, args.precision == "bf16")
         started = time.time()
         self.hands = Hands(work, count)
@@ -204,6 +204,7 @@ def finish(run: Run, first: float) -> None:
     last = run.valid()
     measured = export(run.hands.model, run.args.folder, run.tokenizer, run.args.folder / "model")
     measured |= {"tokens": run.targets, "steps": run.steps, "minutes": round(run.seconds / 60, 2), "loss_before_export": last}
+    measured["device"] = f"{run.args.device}, {run.processes} processes, {run.args.precision}"
     (run.args.folder / "training.json").write_text(json.dumps(measured, indent=2) + "\n")
     print(json.dumps(measured, indent=2))
     for seed in range(3):

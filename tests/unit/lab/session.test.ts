@@ -53,7 +53,19 @@ const session: Session = {
   ],
   tour: { stop: 'bent', step: 1, done: ['forming'], open: true, declined: false, from: 4 },
   tried: ['lens'],
-  aside: { model: 'model-2', prompt: 'mine', chat: { on: false, turns: [] }, instrument: 'generate', origin: [4], steps: [] },
+  asides: [
+    {
+      model: 'model-2',
+      using: { weights: 'f32' },
+      prompt: 'mine',
+      chat: { on: false, turns: [] },
+      instrument: 'generate',
+      origin: [4],
+      steps: [],
+      dials: [],
+      compare: false,
+    },
+  ],
 };
 
 describe('the session', () => {

@@ -13,8 +13,9 @@ describe('a prediction forms', () => {
   it('is done by selecting, never by itself', () => {
     expect(done(0, seen({}))).toBe(false);
     expect(done(0, seen({ lens: { tops, last: 14, cell: undefined } }))).toBe(false);
-    expect(done(0, at(3, 13))).toBe(false);
-    expect(done(0, at(3, 14))).toBe(true);
+    expect(done(0, at(0, 13))).toBe(false);
+    expect(done(0, at(3, 14))).toBe(false);
+    expect(done(0, at(0, 14))).toBe(true);
     expect([0, 1, 2, 3, 4, 5].filter((layer) => done(1, at(layer, 14)))).toEqual([4]);
     expect(done(1, at(4, 13))).toBe(false);
   });

@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { Benches } from './bench';
 import { judge, table, type Claim, type Result } from './claim';
 import { facts } from './facts';
+import { hashes } from './files';
 import { heads } from './heads';
 import { indirectObjects } from './indirect-objects';
 import { induction } from './induction';
@@ -17,7 +18,8 @@ import { sampled } from './sampled';
 export const options = {
   /** A folder with config.json, model.safetensors … to open, instead of the model that the page brings. */
   model: { type: 'string' },
-  vectors: { type: 'string', default: 'public/demo/vectors.safetensors' },
+  /** Instead of the vectors that the built site serves. */
+  vectors: { type: 'string' },
   only: { type: 'string', default: '' },
   /** For trying things out: one prompt in so many. Samples are then too small, and the bars say so. */
   smaller: { type: 'string', default: '1' },
@@ -27,17 +29,10 @@ export const options = {
 
 export async function main(root: string, args: readonly string[]): Promise<void> {
   const { values } = parseArgs({ args: [...args], options });
-  const claims: Claim[] = [
-    parser,
-    facts,
-    indirectObjects,
-    induction,
-    patching,
-    heads,
-    refusal(values.vectors),
-    mood(values.vectors),
-    sampled,
-  ].filter(({ name }) => values.only === '' || values.only.split(',').some((part) => name.includes(part.trim())));
+  const vectors = values.vectors ?? join(root, 'dist', 'demo', 'vectors.safetensors');
+  const claims: Claim[] = [parser, facts, indirectObjects, induction, patching, heads, refusal(vectors), mood(vectors), sampled].filter(
+    ({ name }) => values.only === '' || values.only.split(',').some((part) => name.includes(part.trim())),
+  );
   const started = performance.now();
   const benches = await Benches.open({
     dist: join(root, 'dist'),
@@ -68,10 +63,11 @@ export async function main(root: string, args: readonly string[]): Promise<void>
   console.log(
     `\n${table(results)}\n\n${pass ? 'PASS' : 'FAIL'}: ${results.filter((result) => result.pass).length} of ${results.length} claims, ${(seconds / 60).toFixed(1)} minutes`,
   );
+  const files = hashes(values.model ?? join(root, 'dist', 'demo', 'lanternwick'), vectors);
   mkdirSync(values.out, { recursive: true });
   writeFileSync(
     join(values.out, 'check.json'),
-    `${JSON.stringify({ model: benches.model, adapter: benches.adapter, smaller: Number(values.smaller), seconds, pass, results }, undefined, 2)}\n`,
+    `${JSON.stringify({ model: benches.model, adapter: benches.adapter, files, smaller: Number(values.smaller), seconds, pass, results }, undefined, 2)}\n`,
   );
   process.exitCode = pass ? 0 : 1;
 }

@@ -43,12 +43,12 @@ export function vectorNamed(path: string, name: string): Ready {
 }
 
 export const added = ({ vector, at, scale }: Pick<Ready, 'vector' | 'at' | 'scale'>, sign: 1 | -1 = 1): Edit[] => [
-  { kind: 'add', vector, at, scale: sign * scale },
+  { kind: 'add', vector, at, scale: sign * scale, skipSpecial: true },
 ];
 
-/** Every place where the stream passes: before each block, inside it, and after the last. */
+/** Every place where the stream passes: before each block, inside it, and after the last. Special tokens keep it, as with the page's dial. */
 export const removed = (vector: number[], layers: number): Edit[] =>
   [
     ...Array.from({ length: layers }, (_, layer) => [`blocks.${layer}.hook_resid_pre`, `blocks.${layer}.hook_resid_mid`]).flat(),
     `blocks.${layers - 1}.hook_resid_post`,
-  ].map((at) => ({ kind: 'project', vector, at, keep: 0 }));
+  ].map((at) => ({ kind: 'project', vector, at, keep: 0, skipSpecial: true }));
