@@ -198,6 +198,27 @@ test('a model of one’s own is what the lab opens on, and the demo is not sent 
   expect(demoAsked(watch, site.url)).toEqual([]);
 });
 
+test('the demo’s dial rests while a model of one’s own works, and acts again with the demo', async ({ page, site }) => {
+  await page.goto(site.url);
+  await page.evaluate(() => window.lab.ready);
+  await expect(dial(page)).toBeVisible(SLOW);
+  await drop(page, readFiles(GPT2_ODD.map((file) => fixturePath('gpt2-odd', file))));
+  await expect.poll(() => page.evaluate(() => window.lab.model()?.family), SLOW).toBe('gpt2');
+  const resting = page.getByText('rests: made for another model');
+  await expect.poll(() => page.evaluate(() => window.lab.model()?.name), SLOW).not.toBe('Lanternwick');
+  await expect(resting).toBeVisible();
+  // Its context is short.
+  await page.getByRole('textbox', { name: 'Prompt' }).fill('Once');
+  await page.getByRole('button', { name: 'Generate', exact: true }).click();
+  await expect(page.getByRole('button', { name: 'Continue' })).toBeVisible(SLOW);
+  await expect(page.getByRole('alert')).toHaveCount(0);
+  await page.evaluate(async () => {
+    const demo = (await window.lab.models()).find(({ name }) => name === 'Lanternwick');
+    await window.lab.use(demo?.id ?? '');
+  });
+  await expect(resting).toHaveCount(0);
+});
+
 test('a dial from a ready vector, by keyboard: one press, and the slider has the focus', async ({ page, site }) => {
   await page.goto(site.url);
   await page.evaluate(() => window.lab.ready);

@@ -113,6 +113,24 @@ test('what lay on the bench comes back after it', async ({ page, site }) => {
   await expect.poll(() => page.evaluate(() => window.lab.model()?.id), SLOW).toBe(own);
 });
 
+test('what was written in the middle of it stays, and what lay there before is offered', async ({ page, site }) => {
+  await arrive(page, site.url);
+  const prompt = page.getByRole('textbox', { name: 'Prompt' });
+  await prompt.fill('the first words of my own');
+  await press(page, 'Take the tour');
+  await expect(heading(page, 'A prediction forms')).toBeFocused(SLOW);
+  await prompt.fill('and newer ones');
+  await press(page, 'Leave the tour');
+  await expect(prompt).toHaveValue('and newer ones');
+  await page.waitForTimeout(700);
+  await page.reload();
+  await page.evaluate(() => window.lab.ready);
+  await expect(prompt).toHaveValue('and newer ones');
+  await press(page, 'Put it back');
+  await expect(prompt).toHaveValue('the first words of my own');
+  await expect(page.getByRole('button', { name: 'Put it back' })).toHaveCount(0);
+});
+
 for (const colorScheme of ['dark', 'light'] as const) {
   test(`axe has no complaint, ${colorScheme}; nothing overflows, narrow or wide`, async ({ page, site }) => {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });

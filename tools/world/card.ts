@@ -3,6 +3,7 @@
  * none of them picked. Every figure is read from what the trainer and `npm run world:check` left behind.
  */
 import { readFileSync, statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import type { Measure, Result } from './check/claim';
 import { holds } from './check/claim';
 import { sha256 } from './check/files';
@@ -33,7 +34,10 @@ interface Training {
 const CLAIMS = ['parser', 'facts', 'indirect objects', 'induction', 'patching', 'three heads', 'refusal', 'mood', 'sampled sentences'];
 
 const read = <T>(path: string): T => JSON.parse(readFileSync(path, 'utf8')) as T;
-const kB = (path: string): string => `${Math.round(statSync(path).size / 1000).toLocaleString('en')} kB`;
+function kB(path: string): string {
+  const { size } = statSync(path);
+  return size < 1000 ? `${size} B` : `${Math.round(size / 1000).toLocaleString('en')} kB`;
+}
 const shown = (value: number, unit: Measure['unit']): string =>
   unit === 'number' ? String(Number(value.toFixed(3))) : `${(100 * value).toFixed(1)} %`;
 
@@ -87,6 +91,10 @@ export function card(from: string, demo: string): string {
     ...rows(results),
     '',
     ...results.flatMap(({ claim, notes }) => notes.map((note) => `- ${claim}: ${clipped(note)}`)),
+    '',
+    '## What falls short, and why',
+    '',
+    readFileSync(fileURLToPath(new URL('card-notes.md', import.meta.url)), 'utf8').trim(),
     '',
     '## Vectors',
     '',
