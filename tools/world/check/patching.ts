@@ -38,7 +38,7 @@ export const patching: Claim = {
   async run(benches, smaller) {
     const { layers } = benches.model;
     const wordings = new Map<string, ReturnType<typeof indirectObjects>>();
-    // A wording: the words around the names, the place, the thing and the verbs, all of one length in tokens.
+    // A wording: which words begin, of what length, who gives. Places and things differ; what their positions do does not.
     for (const one of indirectObjects(2000, 2)) {
       const key = one.prompt.split(' ')[0] + String(one.prompt.split(' ').length) + String(one.names[0] === one.names[2]);
       wordings.set(key, [...(wordings.get(key) ?? []), one]);
@@ -63,10 +63,16 @@ export const patching: Claim = {
         )
       : NaN;
 
-    // Roles are the same in every wording: the giver first, “to” last, and verb, article, thing between.
-    const groups = new Map<number, typeof grids>();
-    for (const grid of grids) groups.set(grid.positions.length, [...(groups.get(grid.positions.length) ?? []), grid]);
+    // From the giver on, roles are the same in all pairs of one wording: the giver first, “to” last, and verb, article, thing between.
+    const groups = new Map<string, typeof grids>();
+    for (const [i, grid] of grids.entries()) {
+      const wording = `${asked[i]?.prompt.split(' ')[0] ?? ''} ${grid.positions.length}`;
+      groups.set(wording, [...(groups.get(wording) ?? []), grid]);
+    }
     const cells = [...groups.values()].map(gridOf);
+    const alone = grids.flatMap(({ cells: c, clean, corrupted }) =>
+      c.flatMap((row) => row.slice(1, -1).map((value) => Math.abs((value - corrupted) / (clean - corrupted)))),
+    );
     const at = (row: number[], i: number): number => row.at(i) ?? NaN;
     const weigh = (i: number): number[] =>
       Array.from({ length: layers }, (_, layer) =>
@@ -76,13 +82,22 @@ export const patching: Claim = {
     const between = cells.flatMap(({ recovery, positions, pieces }) =>
       recovery.flatMap((row, layer) => row.slice(1, -1).map((value, i) => ({ layer, piece: pieces[positions[i + 1] ?? 0] ?? '', value }))),
     );
-    const most = between.reduce((worst, cell) => (cell.value > worst.value ? cell : worst), { layer: -1, piece: '', value: -Infinity });
+    const most = between.reduce((worst, cell) => (Math.abs(cell.value) > Math.abs(worst.value) ? cell : worst));
     const layer = handOver(giver, last);
     const line = (values: number[]): string => values.map((value) => value.toFixed(2)).join(' ');
     const n = grids.length;
     return {
       measures: [
-        { what: 'most recovered between name and last position', value: most.value, bar: 0.2, at: 'most', n, leastN: 24, unit: 'number' },
+        {
+          what: 'most recovered between name and last position',
+          value: Math.abs(most.value),
+          bar: 0.2,
+          at: 'most',
+          n,
+          leastN: 24,
+          unit: 'number',
+        },
+        // Sanity: what stands before the only token that differs cannot carry anything, and at layer 0 that token carries all.
         { what: 'before the name (exactly nothing)', value: before, bar: 1e-3, at: 'most', n: 1, leastN: 1, unit: 'number' },
         { what: 'hand-over, not before layer', value: layer, bar: 1, at: 'least', n, leastN: 24, unit: 'number' },
         { what: 'hand-over, not after layer', value: layer, bar: layers - 1, at: 'most', n, leastN: 24, unit: 'number' },
@@ -99,7 +114,7 @@ export const patching: Claim = {
       ],
       notes: [
         `by layer: at the giver's name ${line(giver)}; at the last position ${line(last)}`,
-        `most between: layer ${most.layer} at ${JSON.stringify(most.piece)}; ${[...groups.values()].map((group) => group.length).join(' + ')} pairs`,
+        `most between: layer ${most.layer} at ${JSON.stringify(most.piece)}, in a single pair ${Math.max(...alone).toFixed(2)}; ${[...groups.values()].map((group) => group.length).join(' + ')} pairs`,
       ],
     };
   },
