@@ -35,6 +35,7 @@ const query = new URLSearchParams(location.search);
 const engine = spawnEngine((error) => failed(error));
 const files = spawnFiles((error) => failed(error));
 const ready = deferred<undefined>();
+const firstToken = deferred<undefined>();
 const demo = new DemoWorld();
 
 const quiet = new Quiet();
@@ -44,7 +45,13 @@ const lab = createLab({
   demo,
   ready: ready.promise,
   changed: (change: LabChange) => bench.heard(change),
-  pulled: (step) => void quiet.during(step),
+  pulled: (step) => {
+    void quiet.during(step);
+    step.then(
+      () => firstToken.resolve(undefined),
+      () => undefined,
+    );
+  },
 });
 const bench = new Bench(lab, quiet, demo, query.get('demo') !== 'none');
 window.lab = noted(lab, quiet);
@@ -79,11 +86,13 @@ async function start(): Promise<void> {
 /** What is not needed for the first token comes after it, or when nobody asks for one. */
 async function afterwards(): Promise<void> {
   await ready.promise.catch(() => undefined);
-  await sleep(SETTLED);
   // A script that never rests must not keep the site from being kept.
-  await Promise.race([quiet.wait(), sleep(PATIENCE)]);
+  const rest = sleep(SETTLED).then(() => Promise.race([quiet.wait(), sleep(PATIENCE)]));
+  await Promise.race([rest, firstToken.promise]);
+  const kept = keepOffline();
+  await rest;
   await bench.visit.settled();
-  bench.offline = await keepOffline();
+  bench.offline = await kept;
 }
 
 addEventListener('pagehide', () => bench.save());

@@ -270,6 +270,7 @@ test('the first chat may be without a network', async ({ page, site, context }) 
   await open(page, site.url);
   await expect.poll(async () => (await askOffline(page)).ready, { timeout: 60_000 }).toBe(true);
   await page.waitForTimeout(600);
+  expect((await askOffline(page)).ready).toBe(true);
   await context.setOffline(true);
   await page.reload();
   await page.evaluate(() => window.lab.ready);

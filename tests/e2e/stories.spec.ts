@@ -3,7 +3,7 @@
  * same again from the shelf with the network unplugged.
  */
 import { readFileSync } from 'node:fs';
-import { expect, openPage, sharedData, test, whySkipped } from './fixtures';
+import { askOffline, expect, openPage, sharedData, test, whySkipped } from './fixtures';
 import { drop, inUse, readFiles, STORIES, storiesPath } from './model';
 
 interface Golden {
@@ -50,6 +50,7 @@ test('dropped: last logits within 1e-4, argmax at every position, all 257 greedy
   expect(golden.greedy_257.length).toBeGreaterThanOrEqual(257);
   expect(await generate()).toEqual(golden.greedy_257);
 
+  expect((await askOffline(page)).ready).toBe(true);
   await page.waitForTimeout(500);
   await context.setOffline(true);
   await page.reload();

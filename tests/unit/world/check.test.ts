@@ -99,10 +99,10 @@ describe('vectors', () => {
 
   test('added both ways; removed wherever the stream passes', () => {
     const vector = vectorNamed(path, 'mood');
-    expect(added(vector, -1)).toEqual([{ kind: 'add', vector: [0.5, -1, 2], at: card.at, scale: -6 }]);
+    expect(added(vector, -1)).toEqual([{ kind: 'add', vector: [0.5, -1, 2], at: card.at, scale: -6, skipSpecial: true }]);
     const edits = removed(vector.vector, 6);
     expect(edits).toHaveLength(13);
     expect(new Set(edits.map(({ at }) => at)).size).toBe(13);
-    expect(edits.every((edit) => edit.kind === 'project' && edit.keep === 0)).toBe(true);
+    expect(edits.every((edit) => edit.kind === 'project' && edit.keep === 0 && edit.skipSpecial === true)).toBe(true);
   });
 });
