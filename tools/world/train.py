@@ -1,6 +1,6 @@
 """Trains the demo world's model: tokeniser, GPT-2 of 1.5 million parameters, export. Resumable; two CPU cores or an accelerator.
 
-    node tools/world/run.mjs corpus --documents 400000        # build/world/train.txt and valid.txt
+    node tools/world/run.mjs corpus --documents 800000        # build/world/train.txt and valid.txt
     python tools/world/train.py --minutes 60                  # goes on where it was stopped; ends with build/world/model/
     python tools/world/train.py --short                       # about two minutes: does the loss fall, does the export load? PASS or FAIL
 
