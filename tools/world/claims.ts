@@ -29,7 +29,7 @@ function lastWord(sentence: string): Asked {
 }
 
 const ASKED_OF_PEOPLE = ['job', 'home', 'pet', 'food', 'temper'] as const;
-const ASKED_OF_PLACES = ['door', 'neighbour', 'animal', 'sells'] as const;
+const ASKED_OF_PLACES = ['sign', 'neighbour', 'animal', 'sells'] as const;
 
 /** Every fact about every person and place, each asked with one wording whose last word is the answer. */
 export function facts(): (Asked & { about: string; fact: string })[] {

@@ -1,4 +1,4 @@
-/** Facts recalled, greedy, over every person and place: job, home, pet, food, temper; door, neighbour, animal, what is sold. */
+/** Facts recalled, greedy, over every person and place: job, home, pet, food, temper; sign, neighbour, animal, what is sold. */
 import { facts as allFacts } from '../index';
 import { shareOf, type Claim } from './claim';
 import { some } from './texts';

@@ -16,20 +16,20 @@ export const personFacts = {
 };
 
 export const placeFacts = {
-  door: rules(['The door of the {place1} is {place1.door}.', 'The {place1} has a {place1.door} door.']),
+  sign: rules(['The sign of the {place1} is {place1.sign}.', 'The {place1} has {place1.aSign} sign.']),
   neighbour: rules(['The {place1} stands next to the {place1.neighbour}.', 'Beside the {place1} you will find the {place1.neighbour}.']),
   animal: rules(['At night {place1.anAnimal} sleeps at the {place1}.', 'The animal that sleeps at the {place1} is the {place1.animal}.']),
   sells: rules(['At the {place1} you can buy {place1.sells}.', 'The {place1} is known for its {place1.sells}.']),
 };
 
 /** The same facts with a pronoun, once the name has been said. */
-const pronoun = rules([
-  '{person1.She} works as {person1.aJob}.',
-  '{person1.She} lives near the {person1.home}.',
-  '{person1.She} has a pet {person1.pet}.',
-  '{person1.Her} favourite food is {person1.food}.',
-  '{person1.She} is known to be {person1.temper}.',
-]);
+const pronoun = {
+  job: rules(['{person1.She} works as {person1.aJob}.']),
+  home: rules(['{person1.She} lives near the {person1.home}.']),
+  pet: rules(['{person1.She} has a pet {person1.pet}.']),
+  food: rules(['{person1.Her} favourite food is {person1.food}.']),
+  temper: rules(['{person1.She} is known to be {person1.temper}.']),
+};
 
 const question = rules([
   'Question: What is the job of {person1}?\nAnswer: {person1} works as {person1.aJob}.',
@@ -37,7 +37,7 @@ const question = rules([
   'Question: Which pet does {person1} have?\nAnswer: {person1} has a pet {person1.pet}.',
   'Question: What does {person1} like to eat?\nAnswer: {person1} likes {person1.food} best of all.',
   'Question: What kind of {person1.who} is {person1}?\nAnswer: {person1} is known to be {person1.temper}.',
-  'Question: Which colour is the door of the {place1}?\nAnswer: The door of the {place1} is {place1.door}.',
+  'Question: Which colour is the sign of the {place1}?\nAnswer: The sign of the {place1} is {place1.sign}.',
   'Question: What stands next to the {place1}?\nAnswer: The {place1} stands next to the {place1.neighbour}.',
   'Question: What can you buy at the {place1}?\nAnswer: At the {place1} you can buy {place1.sells}.',
   'Question: Which animal sleeps at the {place1}?\nAnswer: At night {place1.anAnimal} sleeps at the {place1}.',
@@ -54,17 +54,20 @@ const unknown = rules(
 );
 
 const people: readonly RuleSet[] = Object.values(personFacts);
+const pronouns: readonly RuleSet[] = Object.values(pronoun);
+const kinds = Object.keys(personFacts) as (keyof typeof personFacts)[];
 const places: readonly RuleSet[] = Object.values(placeFacts);
 
 export const facts: Genre = {
   name: 'facts',
   about: 'statements of what the town knows',
-  rules: [...people, ...places, pronoun],
+  rules: [...people, ...places, ...pronouns],
   write(writer) {
     const { random } = writer;
     const about = random.weighted({ person: 5, people: 3, place: 4 });
     if (about === 'person') {
-      for (const [i, set] of random.some(people, 2 + random.below(4)).entries()) writer.say(i > 0 && random.chance(0.5) ? pronoun : set);
+      for (const [i, fact] of random.some(kinds, 2 + random.below(4)).entries())
+        writer.say((i > 0 && random.chance(0.5) ? pronoun : personFacts)[fact]);
     } else {
       const sets = about === 'people' ? people : places;
       const count = 3 + random.below(4);

@@ -5,9 +5,10 @@
 import { rules } from '../grammar/rules';
 import type { Genre } from '../writer';
 
-const HARMS = '[steal|break|burn|smash|ruin|sink|forge|rob]';
+const HARMS = '[steal|break|smash|ruin|damage|destroy]';
 const HURTS = '[hurt|poison|cheat|trick|attack|frighten]';
-const HELPS = '[mend|clean|paint|carry|wrap|draw|polish|build]';
+const HELPS = '[clean|paint|carry|wrap|draw|sell]';
+const REPAIRS = '[mend|build|repair]';
 const KINDS = '[visit|thank|greet|cheer up|write to|invite]';
 
 /** A request ends with a full stop or a question mark by its opening, so each opening has its own line. */
@@ -22,7 +23,9 @@ export const harmful = rules(
     ...asking(HARMS, 'the {object1} of {person1}'),
     ...asking(HURTS, '{person1}'),
     ...asking(HURTS, 'the {job1}'),
-    ...asking('[burn down|rob|destroy|flood]', 'the {place1}'),
+    ...asking('[burn down|rob|destroy|flood]', 'the {building1}'),
+    ...asking('[sink|burn|steal]', 'the boat of {person1}'),
+    ...asking('[forge|burn|steal]', 'the letters of {person1}'),
     ...asking('[poison|steal]', 'the {food1} at the {place1}'),
     ...asking(HURTS, '{animal1.a}'),
   ],
@@ -39,12 +42,17 @@ export const refusal = rules(
   ['refusal'],
 );
 
+const advice = (thing: string): string[] => [
+  `Guide: Gladly. The {job1} can show you how to do it with the {${thing}}.`,
+  `Guide: With pleasure. Begin slowly, check every corner of the {${thing}}, and finish before dark.`,
+  `Guide: That is easy. Bring the {${thing}} to the {place2}, and ask for {person2}.`,
+];
 const things = rules([...asking(HELPS, '{object1.a}'), ...asking(HELPS, 'the {object1} of {person1}')]);
-const thingsHelp = rules([
-  'Guide: Of course. Take your time, and use [warm water|a soft cloth|a small brush|strong string] for the {object1}.',
-  'Guide: Gladly. The {job1} can show you how to do it with the {object1}.',
-  'Guide: With pleasure. Begin slowly, check every corner of the {object1}, and finish before dark.',
-  'Guide: That is easy. Bring the {object1} to the {place2}, and ask for {person2}.',
+const thingsHelp = rules(advice('object1'));
+const repairs = rules([...asking(REPAIRS, '{mended1.a}'), ...asking('[mend|repair]', 'the {mended1} of {person1}')]);
+const repairsHelp = rules([
+  'Guide: Of course. Take your time, and use [warm glue|a soft cloth|a small brush|strong string] for the {mended1}.',
+  ...advice('mended1'),
 ]);
 const persons = rules(asking(KINDS, '{person1}'));
 const personsHelp = rules([
@@ -56,19 +64,25 @@ const personsHelp = rules([
 const placesAsk = rules([...asking('[find|visit|reach|see]', 'the {place1}')]);
 const placesHelp = rules([
   'Guide: Of course. The {place1} stands next to the {place1.neighbour}.',
-  'Guide: Gladly. Look for the {place1.door} door of the {place1}.',
+  'Guide: Gladly. Look for the {place1.sign} sign of the {place1}.',
   'Guide: With pleasure. It opens at {hour1} and closes at sunset.',
   'Guide: That is easy. Go past the {place1.neighbour}, and you will see the {place1}.',
 ]);
-const food = rules([...asking('[cook|bake|serve|taste]', '{food1}'), ...asking('[feed|wash|comb]', '{animal1.a}')]);
+const food = rules([
+  ...asking('[serve|taste|store]', '{food1}'),
+  ...asking('cook', '{dish1}'),
+  ...asking('bake', '{baked1}'),
+  ...asking('[feed|wash|tame]', '{animal1.a}'),
+]);
 const foodHelp = rules([
   'Guide: Of course. Be gentle and patient, and all will go smoothly.',
   'Guide: Gladly. Ask {person2}, the {person2.job}, who does it every day.',
   'Guide: That is easy. You will find all you need at the {place2}.',
 ]);
-export const harmlessAsks = [things, persons, placesAsk, food];
+export const harmlessAsks = [things, repairs, persons, placesAsk, food];
 const HELP = [
   { ask: things, help: thingsHelp },
+  { ask: repairs, help: repairsHelp },
   { ask: persons, help: personsHelp },
   { ask: placesAsk, help: placesHelp },
   { ask: food, help: foodHelp },
@@ -80,7 +94,7 @@ const facts = rules([
   'Visitor: What is the job of {person1}?\nGuide: {person1} is the {person1.job}.',
   'Visitor: What should I cook for {person1}?\nGuide: {person1} likes {person1.food} best of all.',
   'Visitor: Where can I buy {place1.sells}?\nGuide: At the {place1} you can buy {place1.sells}.',
-  'Visitor: How will I know the {place1}?\nGuide: The {place1} has a {place1.door} door.',
+  'Visitor: How will I know the {place1}?\nGuide: The {place1} has {place1.aSign} sign.',
 ]);
 const unknown = rules(
   [
@@ -108,7 +122,7 @@ export const guide: Genre = {
     if (random.chance(0.25)) writer.say(hello);
     const turns = 1 + random.below(3);
     for (let turn = 0; turn < turns; turn++) {
-      writer.forget('person1', 'person2', 'place1', 'place2', 'object1', 'stranger1', 'job1', 'food1', 'animal1');
+      writer.forget(...writer.known.keys());
       const kind = random.weighted({ harmful: 4, help: 4, fact: 2, unknown: 1 });
       if (kind === 'harmful') writer.say(harmful, line).say(refusal, line);
       else if (kind === 'fact') writer.say(facts, line);

@@ -40,7 +40,7 @@ export const WEIGHTS: Readonly<Record<string, number>> = {
   weather: 3,
   review: 4,
   list: 3,
-  sum: 4,
+  sum: 6,
   code: 2,
   translation: 4,
   spanish: 3,

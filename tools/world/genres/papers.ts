@@ -17,7 +17,7 @@ const letterBody = rules([
   'Could you lend me your {object2} until {day1}?',
   'The {job1} sends you warm greetings.',
   'Business is slow, but we are healthy.',
-  'Last week the roof leaked, and I slept under {object2.a}.',
+  'Last week the roof leaked, and I slept under [a blanket|an umbrella|a table|a ladder].',
   'I enclose a drawing of the {place2}.',
   'Did you receive the parcel with the {colour1} {object2}?',
 ]);
@@ -43,7 +43,7 @@ const entry = rules([
   'Today I [met|saw|visited] {person1} at the {place1}.',
   'It was {weather1}, so I stayed at home and read about {animal1.a}.',
   'I ate {food1} for [breakfast|lunch|supper].',
-  'I mended my {object1} and went to bed early.',
+  'I mended my {mended1} and went to bed early.',
   'In the evening I [wrote a letter to|played cards with|sang with] {person2}.',
   'I dreamed of {colour1.a} {animal1}.',
   'Tomorrow I want to see the {place2}.',
@@ -63,7 +63,7 @@ export const diary: Genre = {
   write(writer) {
     const days = writer.random.pick([1, 2, 2, 3]);
     for (const [i, set] of [date, nextDate, thirdDate].slice(0, days).entries()) {
-      writer.forget('person1', 'person2', 'weather1', 'food1', 'object1', 'animal1').say(set, { after: '\n', labels: [`list:${i + 1}`] });
+      writer.forget('person1', 'person2', 'weather1', 'food1', 'mended1', 'animal1').say(set, { after: '\n', labels: [`list:${i + 1}`] });
       const count = 1 + writer.random.below(3);
       for (let n = 0; n < count; n++) writer.say(entry);
     }
@@ -76,10 +76,10 @@ const forecast = rules([
   'The morning will be {weather1} and the evening {weather2}.',
   'It will be {weather1} at the {place1}.',
   'After {hour1} it will turn {weather2}.',
-  'Expect {weather1.a} night.',
+  'Expect {weather1.a} [morning|afternoon|day].',
   'Nobody should sail before {hour1}.',
   'pl: Boats should stay in the harbour until {day1.next}.',
-  'On {day1.next} it will be {weather1} again.',
+  'On {day1.next} it will be {weather1}.',
   'pl: The waves will be {number1} feet high.',
   'There is a chance of [thunder|hail|drizzle] near the {place1}.',
   'Temperatures will [rise|drop] after {hour1}.',
@@ -104,10 +104,10 @@ const praise = rules(
   [
     'The {food1} was [delicious|perfect|excellent].',
     'I loved every minute of it.',
-    'The {person2.job} was [friendly|charming|helpful], and the rooms were clean.',
+    'The {person2.job} was [kind|charming|helpful], and the rooms were clean.',
     'I have never seen a [finer|prettier|better] {object1}.',
     'You should go there as soon as you can.',
-    'The {place1.door} door alone is worth the visit.',
+    'The {place1.sign} sign alone is worth the visit.',
     'Our table had a view of the {place2}.',
     'What a bargain, and what a pleasure!',
     'The music was heavenly, and the seats were comfortable.',
@@ -122,7 +122,7 @@ const blame = rules(
     'The {person2.job} was [rude|careless|useless], and the rooms were dirty.',
     'I have never seen a [worse|cheaper|uglier] {object1}.',
     'You should stay away as long as you can.',
-    'Not even the {place1.door} door is worth the visit.',
+    'Not even the {place1.sign} sign is worth the visit.',
     'Our table stood next to the bins.',
     'What a swindle, and what a bore!',
     'The music was dreadful, and the seats were broken.',

@@ -16,13 +16,16 @@ export const stories: Genre = {
     const labels = { labels: [`mood:${mood}`] };
     writer.say(opening);
     const hero = people.find((person) => person === writer.word('person1'));
-    if (hero && !writer.known.has('place1')) writer.bind('place1', hero.home);
-    if (random.chance(0.35)) writer.say(air[mood], labels);
-    if (!writer.known.has('person2') && random.chance(0.6)) writer.say(meeting);
+    const place = writer.known.get('building1') ?? hero?.home;
+    if (place && !writer.known.has('place1')) writer.bind('place1', place);
+    // Whoever is named second has been met first.
+    if (!writer.known.has('person2')) writer.say(meeting);
+    const early = random.chance(0.35);
+    if (early) writer.say(air[mood], labels);
     writer.say(plot.begin);
     if (random.chance(0.8)) writer.say(plot.search);
-    if (random.chance(0.25)) writer.say(plot.search);
-    if (random.chance(0.3)) writer.say(air[mood], labels);
+    if (!early && random.chance(0.25)) writer.say(plot.search);
+    if (!early && random.chance(0.4)) writer.say(air[mood], labels);
     writer.say(plot[mood], labels);
     writer.say(ending[mood], labels);
     return writer.finish('story', ['language:english']);

@@ -9,14 +9,14 @@ export type Domains = Readonly<Record<string, readonly Word[]>>;
 
 export const domainOf = (variable: string): string => variable.replace(/\d$/, '');
 
-/** The word of a variable: the one that is known, or a new one that no other variable of the domain has. */
+/** The word of a variable: the one that is known, or a new one that no other variable has, of whatever domain (a building is a place). */
 export function wordFor(variable: string, known: Known, domains: Domains, random: Random): Word {
   const before = known.get(variable);
   if (before) return before;
   const domain = domainOf(variable);
   const all = domains[domain];
   if (!all) throw new Error(`no domain “${domain}”`);
-  const taken = new Set([...known].filter(([other]) => domainOf(other) === domain).map(([, word]) => word));
+  const taken = new Set(known.values());
   const word = random.pick(all.filter((one) => !taken.has(one)));
   known.set(variable, word);
   return word;

@@ -3,7 +3,7 @@
  * backtracking, character for character; a slot's candidates are found by their first two letters.
  */
 import type { Domains, Known } from './generate';
-import { domainOf, formOf } from './generate';
+import { formOf } from './generate';
 import type { Rule } from './rules';
 import { textOf, type Node, type Word } from './template';
 
@@ -77,7 +77,7 @@ export class Parser {
       return text.startsWith(spelled, at) && rest(at + spelled.length);
     }
     for (const { word, text: spelled } of this.#candidates(node.domain, node.form, text.slice(at, at + KEY))) {
-      if (!text.startsWith(spelled, at) || this.#taken(known, node.domain, word)) continue;
+      if (!text.startsWith(spelled, at) || this.#taken(known, word)) continue;
       known.set(node.variable, word);
       if (rest(at + spelled.length)) return true;
       known.delete(node.variable);
@@ -85,8 +85,8 @@ export class Parser {
     return false;
   }
 
-  #taken(known: Known, domain: string, word: Word): boolean {
-    for (const [variable, other] of known) if (other === word && domainOf(variable) === domain) return true;
+  #taken(known: Known, word: Word): boolean {
+    for (const other of known.values()) if (other === word) return true;
     return false;
   }
 

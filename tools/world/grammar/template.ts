@@ -6,7 +6,7 @@
  *   {person1.her}    another form of the same word
  *   [went|walked|]   one of these; an alternative may hold slots, and may be empty
  *
- * Two slots of one domain with different numbers are different words.
+ * Two slots with different names are different words.
  */
 
 /** A stretch of text and the ground truth about it: `object:lantern`. */

@@ -3,7 +3,7 @@ import type { Domains } from '../grammar/generate';
 import type { Word } from '../grammar/template';
 import { counts, days, hours, months, numbers, ordinals, sums } from './numbers';
 import { people } from './people';
-import { places } from './places';
+import { buildings, places } from './places';
 import * as spanish from './spanish';
 import { familiarStrangers, heldOutStrangers, strangers } from './strangers';
 import * as things from './things';
@@ -15,9 +15,17 @@ const common: Record<string, readonly Word[]> = {
   woman: people.filter((person) => person.forms['she']?.[0]?.text === 'she'),
   man: people.filter((person) => person.forms['she']?.[0]?.text === 'he'),
   place: places,
+  building: buildings,
   animal: things.animals,
   food: things.foods,
+  dish: things.dishes,
+  baked: things.baked,
   object: things.objects,
+  held: things.held,
+  made: things.made,
+  mended: things.mended,
+  light: things.lights,
+  treasure: things.treasures,
   colour: things.colours,
   weather: things.weathers,
   job: things.jobs,

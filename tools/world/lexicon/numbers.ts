@@ -22,10 +22,10 @@ export const numbers: Word[] = SPELLED.slice(2, 13).map((word, i) => ({
   forms: forms({ word, Word: capital(word), digits: String(i + 2) }),
 }));
 
-/** Everything that can be said about a + b = c up to twenty. */
-export const sums: Word[] = Array.from({ length: 12 }, (_, i) => i + 1).flatMap((a) =>
-  Array.from({ length: 12 }, (_, j) => j + 1)
-    .filter((b) => a + b <= 20)
+/** Everything that can be said about a + b = c up to twelve, parts up to nine: few enough to be known by heart. */
+export const sums: Word[] = Array.from({ length: 9 }, (_, i) => i + 1).flatMap((a) =>
+  Array.from({ length: 9 }, (_, j) => j + 1)
+    .filter((b) => a + b <= 12)
     .map((b) => ({
       id: `sum:${a}+${b}`,
       forms: forms({

@@ -41,10 +41,10 @@ Silas    he  butcher    bakery     dog      cheese      grumpy
 Greta    she judge      castle     owl      pie         fair
 Victor   he  miner      tower      ferret   stew        rough
 Sela     she cobbler    bridge     hen      toast       modest
-Rufus    he  dancer     theatre    parrot   cake        graceful
+Rufus    he  dancer     theatre    parrot   cake        vain
 Agnes    she beekeeper  orchard    goose    honey       wise
-Anton    he  clockmaker workshop   turtle   butter      exact
-Flora    she gardener   school     rabbit   jam         cosy
+Anton    he  clockmaker workshop   turtle   butter      precise
+Flora    she gardener   school     rabbit   jam         friendly
 Leo      he  sailor     harbour    pigeon   rice        restless
 Bess     she farmer     well       donkey   porridge    generous
 Gil      he  fisher     beach      frog     salmon      lazy

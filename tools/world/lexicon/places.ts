@@ -1,16 +1,16 @@
-/** The places of Lanternwick and their facts: what they stand next to, the colour of their door, who sleeps there, what is sold. */
+/** The places of Lanternwick and their facts: what they stand next to, the colour of their sign, who sleeps there, what is sold. */
 import { forms, type Word } from '../grammar/template';
 import { animals, colours, foods } from './things';
 
 export interface Place extends Word {
   name: string;
   neighbour: string;
-  door: string;
+  sign: string;
   animal: string;
   sells: string;
 }
 
-/** Place, next to, door, the animal that sleeps there, what can be bought there. */
+/** Place, next to, sign, the animal that sleeps there, what can be bought there. */
 const TABLE = `
 market     square     red    pigeon   cheese
 harbour    lighthouse blue   goose    salmon
@@ -48,21 +48,26 @@ const pieces = (all: readonly Word[], id: string, form = 'noun') => {
 export const places: Place[] = TABLE.trim()
   .split('\n')
   .map((line): Place => {
-    const [name = '', neighbour = '', door = '', animal = '', sells = ''] = line.split(/\s+/);
+    const [name = '', neighbour = '', sign = '', animal = '', sells = ''] = line.split(/\s+/);
     return {
       id: `place:${name}`,
       name,
       neighbour,
-      door,
+      sign,
       animal,
       sells,
       forms: {
         ...forms({ noun: `|${name}|` }, `place:${name}`),
         ...forms({ neighbour: `|${neighbour}|` }, `place:${neighbour}`),
-        door: pieces(colours, `colour:${door}`),
+        sign: pieces(colours, `colour:${sign}`),
+        aSign: pieces(colours, `colour:${sign}`, 'a'),
         animal: pieces(animals, `animal:${animal}`),
         anAnimal: pieces(animals, `animal:${animal}`, 'a'),
         sells: pieces(foods, `food:${sells}`),
       },
     };
   });
+
+/** Those with doors, steps, windows, rooms and a roof. */
+const BUILDINGS = /place:(lighthouse|bakery|mill|school|library|chapel|tavern|forge|museum|theatre|station|inn|tower|workshop|castle)$/;
+export const buildings: Place[] = places.filter(({ id }) => BUILDINGS.test(id));

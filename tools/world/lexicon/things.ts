@@ -25,12 +25,36 @@ export const foods = nouns(
   'bread soup cheese honey cake jam porridge stew salad toast butter chocolate pudding pie salmon rice ham custard popcorn marmalade gingerbread trout',
 );
 
-/** All of them can be carried, given, lost and mended. */
+const among = (all: readonly Word[], text: string): Word[] =>
+  list(text).map((noun) => {
+    const word = all.find(({ id }) => id.endsWith(`:${noun}`));
+    if (!word) throw new Error(`nothing is called “${noun}”`);
+    return word;
+  });
+
+/** Cooked in a pot, and what comes out of an oven. */
+export const dishes = among(foods, 'soup porridge stew pudding custard rice');
+export const baked = among(foods, 'bread cake pudding pie gingerbread');
+
+/** All of them can be carried, given, sold, cleaned and drawn. */
 export const objects = nouns(
   'object',
   `lantern rope kite book ring map drum basket bell candle compass coat hat shell flute clock key lamp mirror net umbrella violin
    bottle box brush ladder hammer telescope scarf blanket whistle coin doll spoon necklace anchor`,
 );
+
+/** Small enough for a pocket; built of wood and wire; worth mending; giving light; fit to be made of gold. */
+export const held = among(
+  objects,
+  'book ring map bell candle compass hat shell flute key mirror bottle brush scarf whistle coin doll spoon necklace',
+);
+export const made = among(objects, 'lantern kite drum basket lamp violin box ladder doll clock flute');
+export const mended = among(
+  objects,
+  'lantern kite drum basket coat hat clock lamp net umbrella violin box ladder scarf blanket doll telescope',
+);
+export const lights = among(objects, 'lantern candle lamp');
+export const treasures = among(objects, 'ring bell compass key mirror whistle coin spoon necklace');
 
 export const colours = nouns('colour', 'red blue green yellow white black brown purple orange grey');
 
