@@ -15,6 +15,7 @@ import type {
   VectorInfo,
   Where,
 } from './api';
+import type { DictionarySpec } from './dictionary/spec';
 
 export type StoredDtype = 'F32' | 'F16' | 'BF16';
 
@@ -53,6 +54,23 @@ export interface ModelRecord {
   chatTemplate?: string;
   addedAt: number;
   info: ModelInfo;
+}
+
+/** Everything the shelf keeps of a dictionary. Its tensors are canonical (workers/dictionary/spec.ts), converted when it was dropped. */
+export interface DictionaryRecord {
+  id: string;
+  name: string;
+  /** What it came as: “SAELens”, “Gemma Scope” … */
+  format: string;
+  spec: DictionarySpec;
+  stored: 'opfs' | 'memory';
+  files: StoredFile[];
+  tensors: StoredTensor[];
+  /** The model it says that it was trained on, as its publisher writes it. */
+  model?: string;
+  /** What its card promises, where it does. */
+  promised: { l0?: number; fvu?: number };
+  addedAt: number;
 }
 
 export interface OpenedFile {
