@@ -33,7 +33,7 @@ import { checkIds, freeModel, loadModel, type Runtime } from './model/runtime';
 import { streamsOf } from './model/streams';
 import { unembeddingColumn } from './model/unembedding';
 import { asVariants, firstGuess, isSoftware, measure, parsePins, PLAIN, selfTest, tuningKey } from './model/variants';
-import type { TensorReader } from './model/weights';
+import type { TensorReader } from './gpu/stored';
 import type { Variants } from './kernels/linear';
 
 export interface EngineParts {

@@ -8,7 +8,7 @@ import { familyOf } from '../../workers/model/families';
 import type { Config, TensorRule } from '../../workers/model/family';
 import { RAW_WORDS } from '../../workers/model/processing';
 import type { ModelSpec } from '../../workers/model/spec';
-import type { TensorReader } from '../../workers/model/weights';
+import type { TensorReader } from '../../workers/gpu/stored';
 import { canonicalWeights, type Weights } from '../reference/weights';
 import { numbers } from './numbers';
 

@@ -2,6 +2,7 @@
  * Widths as they lie in memory: everything that a kernel reads four at a time is padded to a multiple of four, and the
  * padding is zero in weights and activations alike.
  */
+import { pad4 } from '../kernels/grid';
 import type { ModelSpec } from './spec';
 
 export interface Layout {
@@ -14,7 +15,7 @@ export interface Layout {
   dHeads: number;
 }
 
-export const pad4 = (n: number): number => Math.ceil(n / 4) * 4;
+export { pad4 };
 
 export function layoutOf(spec: ModelSpec): Layout {
   const dHead = pad4(spec.dHead);

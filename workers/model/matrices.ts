@@ -3,17 +3,12 @@
  * binding limit is split by rows. Pure, so that a plan can be made (and tested) without a GPU.
  */
 import type { ModelSpec } from './spec';
+import { pieces, type Piece } from '../kernels/grid';
 import { layoutOf, pad4 } from './layout';
 
 export type Dtype = 'f32' | 'f16' | 'bf16';
 export const WORD_BYTES: Record<Dtype, number> = { f32: 4, f16: 2, bf16: 2 };
 
-export interface Piece {
-  /** The buffer's name in the pool. */
-  buffer: string;
-  row0: number;
-  rows: number;
-}
 export interface Matrix {
   name: string;
   /** Outputs. */
@@ -38,11 +33,7 @@ export function weightTable(spec: ModelSpec, dtypeOf: (name: string) => Dtype, l
   const matrices = new Map<string, Matrix>();
   const matrix = (name: string, n: number, k: number): void => {
     const dtype = dtypeOf(name);
-    const rowBytes = k * WORD_BYTES[dtype];
-    const most = Math.max(2, Math.floor(limit / rowBytes / 2) * 2);
-    const pieces: Piece[] = [];
-    for (let row0 = 0; row0 < n; row0 += most) pieces.push({ buffer: `w.${name}#${pieces.length}`, row0, rows: Math.min(most, n - row0) });
-    matrices.set(name, { name, n, k, dtype, pieces });
+    matrices.set(name, { name, n, k, dtype, pieces: pieces(`w.${name}`, n, k * WORD_BYTES[dtype], limit) });
   };
   const vectors = new Map<string, number>();
   let words = 0;

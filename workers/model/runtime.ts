@@ -15,7 +15,8 @@ import { ropeBuffer, type Planner } from './plan';
 import { anyOf, applicable, askedFor, processedSpec, processingSteps } from './processing';
 import { processWeights } from './process-weights';
 import type { ModelSpec, Rotary } from './spec';
-import { loadWeights, type TensorReader } from './weights';
+import type { TensorReader } from '../gpu/stored';
+import { loadWeights } from './weights';
 
 /** The rotary table grows with the context; longer sequences than this are refused for now. */
 const MOST_POSITIONS = 32768;

@@ -5,7 +5,7 @@
 import type { ModelRecord } from '../contract';
 import { LabError } from '../errors';
 import { familyOf } from './families';
-import { readFloats, type TensorReader } from './weights';
+import { readFloats, type TensorReader } from '../gpu/stored';
 
 export async function unembeddingColumn(record: ModelRecord, reader: TensorReader, token: number): Promise<Float32Array> {
   const family = familyOf(record.config);

@@ -3,9 +3,10 @@
  * memory. Matrices keep their stored type (or the one asked for); norm gains and biases are one f32 buffer.
  */
 import { LabError, throwIfAborted } from '../errors';
-import type { ModelRecord, OnProgress, StoredDtype, StoredTensor, UseOptions } from '../contract';
+import type { ModelRecord, OnProgress, StoredTensor, UseOptions } from '../contract';
 import type { Gpu } from '../gpu/device';
 import { Program, type Pool } from '../gpu/commands';
+import { BYTES, readFloats, TYPES, type TensorReader } from '../gpu/stored';
 import { repack, type Repack } from '../kernels/repack';
 import type { Family, TensorRule } from './family';
 import { pad4, type Layout } from './layout';
@@ -13,14 +14,7 @@ import { weightTable, type Dtype, type Matrix, type WeightTable } from './matric
 import { placementOf, rowOf, type Placement } from './place';
 import type { ModelSpec } from './spec';
 
-/** What reads tensor bytes; workers/library gives one for kept models. */
-export interface TensorReader {
-  read(file: number, offset: number, into: Uint8Array): void | Promise<void>;
-}
-
 const PIECE = 8 << 20;
-const TYPES: Record<StoredDtype, Dtype> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
-const BYTES: Record<StoredDtype, number> = { F32: 4, F16: 2, BF16: 2 };
 
 interface Job {
   rule: TensorRule;
@@ -192,36 +186,6 @@ function shapeOf({ shape, transposed, stacked }: TensorRule): { slices: number; 
   const slices = stacked ? (shape[0] ?? 1) : 1;
   const outs = transposed ? (shape.at(-1) ?? 1) : (shape[0] ?? 1);
   return { slices, outs, ins: size / slices / outs };
-}
-
-/** Numbers of a stored tensor, as f32. */
-export async function readFloats(
-  reader: TensorReader,
-  tensor: StoredTensor,
-  from: number,
-  count: number,
-): Promise<Float32Array<ArrayBuffer>> {
-  const size = BYTES[tensor.dtype];
-  const bytes = new Uint8Array(count * size);
-  await reader.read(tensor.file, tensor.offset + from * size, bytes);
-  if (tensor.dtype === 'F32') return new Float32Array(bytes.buffer);
-  const halves = new Uint16Array(bytes.buffer);
-  return Float32Array.from(halves, tensor.dtype === 'BF16' ? fromBf16 : fromF16);
-}
-
-const words = new Uint32Array(1);
-const floats = new Float32Array(words.buffer);
-export function fromBf16(bits: number): number {
-  words[0] = bits << 16;
-  return floats[0] ?? 0;
-}
-export function fromF16(bits: number): number {
-  const exponent = (bits >> 10) & 31;
-  const mantissa = bits & 1023;
-  const sign = bits & 0x8000 ? -1 : 1;
-  if (exponent === 0) return sign * mantissa * 2 ** -24;
-  if (exponent === 31) return mantissa ? NaN : sign * Infinity;
-  return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
 }
 
 async function loadVector(
