@@ -46,6 +46,7 @@ export const greedy = (ids: readonly number[], tokens: number): EngineGenerate =
   topP: 1,
   seed: 0,
   eos: [],
+  watch: [],
 });
 
 export async function logitsOf(engine: Engine, ids: readonly number[], which: 'all' | 'last'): Promise<Float32Array> {

@@ -3,7 +3,7 @@
 //   set f(a) = value    add f(a) = a + value    scale f(a) = a·value
 // DENSE 0: a from the edited latents' own rows of the encoder, gathered beforehand (relu, jumprelu, gated: a latent asks nobody else).
 // DENSE 1: a from the activations of all latents (topk).
-// Shapes: x̂ [rows, 4·K4]; encoder [edits, 4·K4]; latents [n] of 4; pre [rows, stride]; out [rows, count].
+// Shapes: x̂ [rows, 4·K4] from xRow0; encoder [edits, 4·K4]; latents [n] of 4; pre [rows, stride]; out [all rows, count], from row0.
 // A record's unit0 is the operation, its units the latent. Grid: one workgroup of 64 a row.
 #include row.wgsl
 #include weights-$DTYPE.wgsl
@@ -53,7 +53,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
 #else
       let undo = 1.0 / p.scale;
 #end
-      out[wg.x * p.count + n] = select(0.0, strength * change / l.w * undo, applies(e, r) && strength != 0.0);
+      out[r * p.count + n] = select(0.0, strength * change / l.w * undo, applies(e, r) && strength != 0.0);
     }
   }
 }

@@ -226,7 +226,8 @@ export interface Step {
   kl?: number;
   dials: { value?: number; strength: number }[];
   reread?: true;
-  latents?: Record<string, [latent: number, value: number][]>;
+  latents?: Record<string, [latent: number, value: number][]>; // largest first
+  truncated?: string[]; // an extension: dictionaries of which more latents were active than came back (the largest 480)
 }
 
 export type Metric = { position?: number } & ( // position −1 unless given

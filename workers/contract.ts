@@ -11,6 +11,7 @@ import type {
   Planned,
   ProcessingOptions,
   RunResult,
+  SparseRows,
   Tensor,
   VectorInfo,
   Where,
@@ -137,7 +138,10 @@ export type EngineEdit = { at: Hook; where: Where; skipSpecial: boolean; head?: 
       kind: 'replace';
       value: 'zero' | Tensor | { ids: number[]; from?: readonly number[] } | { mean: number[][]; over: 'all' | 'position' };
     }
+  | { kind: 'latent'; dictionary: string; latent: number; op: LatentOp; value: number }
+  | { kind: 'splice'; dictionary: string; keepError: boolean }
 );
+export type LatentOp = 'set' | 'add' | 'scale';
 
 export interface EngineRun {
   ids: number[];
@@ -165,6 +169,12 @@ export interface EngineLensResult {
   probability?: number[][];
 }
 
+export interface EngineEncode {
+  dictionary: string;
+  ids: number[];
+  edits: EngineEdit[];
+}
+
 export interface EngineGenerate {
   ids: number[];
   promptLength: number;
@@ -178,6 +188,8 @@ export interface EngineGenerate {
   seed: number;
   /** Ids that end the text; empty where the caller asked for eos: false. */
   eos: number[];
+  /** Dictionaries to encode live. */
+  watch: readonly string[];
 }
 export interface EngineChoice {
   id: number;
@@ -191,6 +203,13 @@ export interface EngineStep {
   kl?: number;
   dials: { value?: number; strength: number }[];
   reread?: true;
+  /** Of the token just read: by dictionary, largest first. */
+  latents?: Record<string, LatentList>;
+}
+export interface LatentList {
+  pairs: [latent: number, value: number][];
+  /** There were more than came back; these are the largest. */
+  truncated: boolean;
 }
 export type Ending = 'length' | 'stop' | 'eos' | 'context' | 'cancelled';
 
@@ -215,6 +234,10 @@ export interface EngineApi {
   use(record: ModelRecord, options: UseOptions, special: readonly number[], job: string, progress?: OnProgress): Promise<ModelInfo>;
   /** Frees the model in use, if it is this one. */
   unload(model: string): Promise<void>;
+  /** Brings a dictionary onto the GPU beside the model in use; there already, nothing happens. Whatever names it needs it there. */
+  attach(record: DictionaryRecord, job: string): Promise<void>;
+  detach(dictionary: string): Promise<void>;
+  encode(request: EngineEncode, job: string): Promise<SparseRows>;
   hooks(): Promise<{ name: Hook; shape: string[] }[]>;
   batch(requests: readonly EngineRun[], job: string, progress?: (done: number, of: number) => void): Promise<EngineRunResult[]>;
   explainRun(request: EngineRun): Promise<Planned[]>;

@@ -2,9 +2,11 @@
  * The engine as the page's client sees it (contract.ts: EngineApi): one device, one model in use, runs in turn, generations
  * beside them. Independent of workers and Comlink, so that tests and Node with Dawn use the same object.
  */
-import type { DeviceInfo, Planned } from './api';
+import type { DeviceInfo, Planned, SparseRows } from './api';
 import type {
+  DictionaryRecord,
   EngineApi,
+  EngineEncode,
   EngineEvent,
   EngineGenerate,
   EngineLens,
@@ -21,8 +23,10 @@ import { asLabError, LabError, throwIfAborted } from './errors';
 import type { ModelInfo } from './api';
 import { Gpu } from './gpu/device';
 import type { Library } from './gpu/wgsl';
+import { Attached, type OpenTensors } from './engine-dictionaries';
 import { Queue } from './engine-queue';
-import { capacityOf, compileFor, decodeOps, resultCopy } from './model/decode';
+import { encode } from './experiments/encode';
+import { capacityOf, compileFor, decodeOps, resultCopy, watchesOf } from './model/decode';
 import { Generation } from './model/generate';
 import { printed, resultOf, sequenceOf } from './engine-requests';
 import { logitLens } from './model/lens';
@@ -33,13 +37,12 @@ import { checkIds, freeModel, loadModel, type Runtime } from './model/runtime';
 import { streamsOf } from './model/streams';
 import { unembeddingColumn } from './model/unembedding';
 import { asVariants, firstGuess, isSoftware, measure, parsePins, PLAIN, selfTest, tuningKey } from './model/variants';
-import type { TensorReader } from './gpu/stored';
 import type { Variants } from './kernels/linear';
 
 export interface EngineParts {
   gpu: () => GPU | undefined;
   shaders: Library;
-  openTensors: (record: ModelRecord) => Promise<TensorReader & { close(): void }>;
+  openTensors: OpenTensors;
   /** Where measured choices are kept. */
   tuning?: { get(key: string): Promise<unknown>; set(key: string, value: unknown): Promise<void> };
 }
@@ -66,6 +69,7 @@ export class Engine implements EngineApi {
   private options: { limits?: 'default'; variants?: string } = {};
   private events: ((event: EngineEvent) => void) | undefined;
   private readonly queue = new Queue();
+  private readonly attached: Attached;
   private readonly jobs = new Map<string, AbortController>();
   private readonly generations = new Map<string, Generation>();
   private count = 0;
@@ -73,7 +77,9 @@ export class Engine implements EngineApi {
   /** A recovery began and has not come to its end: the model or a generation may be missing, though the device is there. */
   private halfway = false;
 
-  constructor(private readonly parts: EngineParts) {}
+  constructor(private readonly parts: EngineParts) {
+    this.attached = new Attached(parts.openTensors);
+  }
 
   async start(options: { limits?: 'default'; variants?: string }, events?: (event: EngineEvent) => void): Promise<DeviceInfo> {
     this.options = options;
@@ -197,6 +203,7 @@ export class Engine implements EngineApi {
     if (this.model) freeModel(this.model);
     this.model = undefined;
     this.inUse = undefined;
+    this.attached.forget();
     this.halfway = false;
   }
 
@@ -239,14 +246,33 @@ export class Engine implements EngineApi {
       checkIds(model, request.ids);
       const capacity = capacityOf(model, request);
       const streams = streamsOf(request);
-      const ops = decodeOps(
+      const { ops } = decodeOps(
         model,
         streams,
         { slots: streams.length, cap: capacity, kept: true },
         await compileFor(model, request, capacity),
+        watchesOf(request),
       );
       return printed([...ops, resultCopy(model, streams)]);
     });
+  }
+
+  attach(record: DictionaryRecord, job: string): Promise<void> {
+    return this.job(job, (signal) => this.steady(() => this.attached.attach(this.need(), record, signal)));
+  }
+
+  async detach(id: string): Promise<void> {
+    await this.queue.run(() => Promise.resolve(this.attached.detach(this.model, id)));
+  }
+
+  encode(request: EngineEncode, job: string): Promise<SparseRows> {
+    return this.job(job, () =>
+      this.steady(() => {
+        const model = this.need();
+        checkIds(model, request.ids);
+        return encode(model, this.attached.get(request.dictionary), request);
+      }),
+    );
   }
 
   lens(request: EngineLens, job: string, progress?: (done: number, of: number) => void): Promise<EngineLensResult> {
@@ -400,6 +426,7 @@ export class Engine implements EngineApi {
       if (!this.gpu || this.gpu.lostError) await this.openDevice();
       if (inUse) {
         await this.load(inUse);
+        await this.attached.restore(this.need());
         for (const generation of this.generations.values()) await generation.restore(this.need());
       }
       this.halfway = false;

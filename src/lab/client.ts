@@ -53,8 +53,14 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   };
   const text = new Text(files, model);
   const vector = (id: string) => told(() => files.vector(id));
+  /** On the GPU beside the model in use, so that requests may name it. */
+  const dictionary = async (id: string): Promise<{ hookOut: string }> => {
+    const record = await told(() => files.dictionary(id));
+    await told(() => engine.attach(record, crypto.randomUUID()));
+    return record.spec;
+  };
   const edits = (list: readonly Edit[] | undefined, bos: boolean | undefined) =>
-    resolveEdits(list, { vector, ids: (prompt: Prompt) => text.ids(prompt, bos) });
+    resolveEdits(list, { vector, dictionary, ids: (prompt: Prompt) => text.ids(prompt, bos) });
   const stepped = (job: Job | undefined) => job?.progress && Comlink.proxy((done: number, of: number) => job.progress?.(done, of));
   const detailed = (job: Job | undefined): OnProgress | undefined =>
     job?.progress && Comlink.proxy<OnProgress>(({ done, of, ...detail }) => job.progress?.(done, of, detail));
@@ -73,7 +79,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   const engineGenerate = async (request: GenerateRequest): Promise<EngineGenerate> => {
     if (request.stop !== undefined && !(Array.isArray(request.stop) && request.stop.every((each) => typeof each === 'string')))
       throw new LabError('request-invalid', 'stop is no list of texts.', "Give stop as a list, for example ['.'].");
-    if (request.watch?.length) throw notYet('Watching dictionaries', 'sparse autoencoders, in 0.2');
+    const watch = [...new Set(request.watch ?? [])];
+    for (const id of watch) await dictionary(id);
     const ids = await text.ids(request.prompt, request.bos);
     const vocabulary = await text.vocabulary();
     return {
@@ -88,6 +95,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       topP: within(request.topP ?? 1, 'topP', (x) => x > 0 && x <= 1, 'a number above 0 and at most 1'),
       seed: within(request.seed ?? 0, 'seed', (x) => Number.isSafeInteger(x), 'a whole number'),
       eos: (request.eos ?? true) ? vocabulary.eos : [],
+      watch,
     };
   };
 
@@ -191,7 +199,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
           },
         ),
       ),
-    dictionaries: () => Promise.resolve([]),
+    dictionaries: () => told(() => files.dictionaries()),
     vectors: () => told(async () => (await bringVectors(), files.vectors())),
     remove: (id) =>
       told(async () => {
@@ -267,7 +275,13 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     sweep: refuse('A sweep', 'the Patch instrument'),
     gradient: refuse('A gradient', 'the backward pass'),
 
-    encode: refuse('Encoding', 'sparse autoencoders, in 0.2'),
+    encode: coming.after((request) =>
+      told(async () => {
+        await dictionary(request.dictionary);
+        const ids = await text.ids(request.prompt, request.bos);
+        return engine.encode({ dictionary: request.dictionary, ids, edits: await edits(request.edits, request.bos) }, crypto.randomUUID());
+      }),
+    ),
     evaluate: refuse('Evaluating a dictionary', 'sparse autoencoders, in 0.2'),
     openDemo: (job) => {
       const before = used;

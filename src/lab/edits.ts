@@ -5,11 +5,12 @@
 import type { Edit, Prompt, Tensor, Vec, VectorInfo, Where } from '../../workers/api';
 import type { EngineEdit } from '../../workers/contract';
 import { LabError } from '../../workers/errors';
-import { notYet } from './jobs';
 
 export interface EditSources {
   vector(id: string): Promise<{ info: VectorInfo; data: Float32Array }>;
   ids(prompt: Prompt): Promise<number[]>;
+  /** Where a dictionary writes; it is on the GPU once this has settled. */
+  dictionary(id: string): Promise<{ hookOut: string }>;
 }
 
 type Replace = Extract<Edit, { kind: 'replace' }>['value'];
@@ -82,7 +83,6 @@ async function direction(
 }
 
 export async function resolveEdit(edit: Edit, sources: EditSources): Promise<EngineEdit> {
-  if (edit.kind === 'latent' || edit.kind === 'splice') throw notYet(`A ${edit.kind} edit`, 'sparse autoencoders, in 0.2');
   const common = {
     where: checkedWhere(edit.where ?? 'all'),
     skipSpecial: edit.skipSpecial ?? false,
@@ -112,9 +112,21 @@ export async function resolveEdit(edit: Edit, sources: EditSources): Promise<Eng
       const here = placed(edit.at);
       return { ...here, kind: 'replace', value: await replacement(edit.value, sources, here.at) };
     }
+    case 'latent': {
+      const { dictionary, latent, op } = edit;
+      if (!Number.isInteger(latent) || latent < 0) throw badEdit(`${String(latent)} is no latent.`, 'Latents are whole numbers, from 0.');
+      if (!['set', 'add', 'scale'].includes(op)) throw badEdit(`A latent cannot be “${String(op)}”.`, "Use op: 'set', 'add' or 'scale'.");
+      const { hookOut } = await sources.dictionary(dictionary);
+      return { ...placed(edit.at ?? hookOut), kind: 'latent', dictionary, latent, op, value: finite(edit.value, 'value') };
+    }
+    case 'splice': {
+      const { dictionary, keepError } = edit;
+      const { hookOut } = await sources.dictionary(dictionary);
+      return { ...placed(edit.at ?? hookOut), kind: 'splice', dictionary, keepError: keepError === true };
+    }
     default: {
       const unknown: { kind?: unknown } = edit;
-      throw badEdit(`"${String(unknown.kind)}" is not a kind of edit.`, 'The kinds are add, project, cap and replace.');
+      throw badEdit(`"${String(unknown.kind)}" is not a kind of edit.`, 'The kinds are add, project, cap, replace, latent and splice.');
     }
   }
 }

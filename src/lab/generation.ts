@@ -150,8 +150,13 @@ export class LiveGeneration implements Generation {
     const before = this.stops.length ? [...this.#steered] : [];
     this.#steered.push(reply.steered.id);
     if (reply.baseline) this.#baseline.push(reply.baseline.id);
-    const { steered, baseline, ...rest } = reply;
-    const step: Step = { ...rest, steered: named(steered, pieces), ...(baseline ? { baseline: named(baseline, pieces) } : {}) };
+    const { steered, baseline, latents, ...rest } = reply;
+    const step: Step = {
+      ...rest,
+      ...(latents ? listed(latents) : {}),
+      steered: named(steered, pieces),
+      ...(baseline ? { baseline: named(baseline, pieces) } : {}),
+    };
     if (this.stops.length) {
       const said = this.#said ?? (await this.text_.continuation(prompt, before));
       this.#said = await this.text_.continuation(prompt, [...before, steered.id]);
@@ -214,4 +219,11 @@ function named(choice: EngineChoice, pieces: readonly string[]): Choice {
     probability: choice.probability,
     top: choice.top.map(({ id, probability }) => ({ id, piece: pieces[id] ?? '', probability })),
   };
+}
+
+/** Live latents as a Step tells them. */
+function listed(latents: NonNullable<EngineStep['latents']>): Pick<Step, 'latents' | 'truncated'> {
+  const all = Object.entries(latents);
+  const truncated = all.flatMap(([id, list]) => (list.truncated ? [id] : []));
+  return { latents: Object.fromEntries(all.map(([id, { pairs }]) => [id, pairs])), ...(truncated.length ? { truncated } : {}) };
 }

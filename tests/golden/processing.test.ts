@@ -160,9 +160,9 @@ const start = async (): Promise<Engine> => {
   const engine = new Engine({
     gpu: () => navigator.gpu as GPU | undefined,
     shaders,
-    openTensors: ({ id }) => {
-      const reader = readers.get(id);
-      return reader ? Promise.resolve(reader) : Promise.reject(new Error(`no model ${id}`));
+    openTensors: ({ name }) => {
+      const reader = readers.get(name);
+      return reader ? Promise.resolve(reader) : Promise.reject(new Error(`no model ${name}`));
     },
   });
   await engine.start({ variants: VARIANTS[0] });

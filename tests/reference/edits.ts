@@ -24,7 +24,7 @@ export interface EditContext {
 const overKeys = (hook: Hook): boolean => hook.endsWith('hook_attn_scores') || hook.endsWith('hook_pattern');
 
 /** f(x) of one row for the three edits along a direction, the row's first number being number `from` of the vector. */
-export function alongVector(edit: Exclude<EngineEdit, { kind: 'replace' }>, x: ArrayLike<number>, from = 0): Float64Array {
+export function alongVector(edit: Extract<EngineEdit, { kind: 'add' | 'project' | 'cap' }>, x: ArrayLike<number>, from = 0): Float64Array {
   const vector = edit.vector.subarray(from);
   if (vector.length < x.length) throw new RangeError(`a vector of ${vector.length} for a row of ${x.length}`);
   if (edit.kind === 'add') return Float64Array.from(x, (value, i) => value + edit.scale * at(vector, i));
@@ -111,6 +111,8 @@ export function editHook(edits: readonly EngineEdit[], context: EditContext): Ho
     if (mine.length === 0) return undefined;
     const out = x.slice();
     for (const edit of mine) {
+      // Dictionaries have a twin of their own (dictionary.ts).
+      if (edit.kind === 'latent' || edit.kind === 'splice') throw new RangeError(`${edit.kind} is not this twin's`);
       const source = edit.kind === 'replace' ? incoming(edit, context) : undefined;
       for (const row of covered(edit, context)) {
         runs(name, shape, row, edit.head, windowAt(name, context)).forEach(({ start, length, from }, run) => {

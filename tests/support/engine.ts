@@ -75,6 +75,7 @@ export const generate = (ids: readonly number[], rest: Partial<EngineGenerate> =
   topP: 1,
   seed: 0,
   eos: [],
+  watch: [],
   ...rest,
 });
 

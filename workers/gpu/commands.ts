@@ -83,6 +83,15 @@ export class Pool {
     return this.own.get(name)?.buffer ?? this.others.get(name) ?? this.parent?.find(name);
   }
 
+  /** Frees every buffer of its own whose name begins so. */
+  drop(prefix: string): void {
+    for (const [name, { buffer }] of this.own) {
+      if (!name.startsWith(prefix)) continue;
+      this.gpu.free(buffer);
+      this.own.delete(name);
+    }
+  }
+
   free(): void {
     for (const { buffer } of this.own.values()) this.gpu.free(buffer);
     this.own.clear();

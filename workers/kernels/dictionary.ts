@@ -11,6 +11,17 @@ export const listWords = (room: number): number => LIST_HEADER + 2 * room;
 
 export type LatentKind = 'relu' | 'jumprelu' | 'topk' | 'gated';
 
+/** A row's list as it came back: the pairs by value, largest first, of equal ones the lower latent. */
+export function readList(words: Uint32Array, at: number): { pairs: [latent: number, value: number][]; truncated: boolean } {
+  const floats = new Float32Array(words.buffer, words.byteOffset, words.length);
+  const [active = 0, listed = 0] = words.subarray(at, at + LIST_HEADER);
+  const pairs = Array.from({ length: listed }, (_, j): [number, number] => [
+    words[at + LIST_HEADER + 2 * j] ?? 0,
+    floats[at + LIST_HEADER + 2 * j + 1] ?? 0,
+  ]);
+  return { pairs: pairs.sort((a, b) => b[1] - a[1] || a[0] - b[0]), truncated: active > listed };
+}
+
 /** How a dictionary's input or output lies in a row of a hook's buffer: units of `width` numbers, `stride` apart, `words` in all. */
 export interface Lying {
   d: number;

@@ -23,7 +23,7 @@ interface Source {
 }
 
 /** Opens every file of a record. While it is open the model cannot be removed, in any tab. */
-export async function openTensors(record: ModelRecord, locks: Locks = browserLocks): Promise<TensorReader> {
+export async function openTensors(record: Pick<ModelRecord, 'files' | 'name'>, locks: Locks = browserLocks): Promise<TensorReader> {
   const held: Held[] = [];
   const sources: Source[] = [];
   const close = (): void => {

@@ -2,11 +2,12 @@
 import type { EngineChoice, EngineGenerate, EngineStep } from '../contract';
 import type { Op } from '../gpu/commands';
 import { HEADER, resultWords, sample } from '../kernels/distribution';
+import { listWords, readList } from '../kernels/dictionary';
 import { compileEdits, type CompiledEdits, type PlacedEdit } from './edits';
 import { unembed } from './head';
 import { plan, type CacheShape } from './plan';
 import { readHook } from './run';
-import type { Runtime } from './runtime';
+import { withDictionaries, type Runtime, type Watched } from './runtime';
 import { sourceOf } from './sources';
 import { sampledStreams, type Stream } from './streams';
 
@@ -18,14 +19,29 @@ export const ROOM = 256;
 const candidates = (model: Runtime): number => Math.min(TOP, model.spec.vocabOut);
 export const resultBytes = (model: Runtime, streams: readonly Stream[]): number => 4 * streams.length * resultWords(candidates(model));
 
+/** (latent, value) pairs of a watched dictionary that come back with a token: 3,848 bytes. */
+export const WATCH_ROOM = 480;
+const WATCH_BYTES = 4 * listWords(WATCH_ROOM);
+export const watchBytes = (request: Pick<EngineGenerate, 'watch'>): number => WATCH_BYTES * request.watch.length;
+/** Each watched dictionary's list, one after the other, of the steered stream alone. */
+export const watchesOf = (request: Pick<EngineGenerate, 'watch'>): Watched[] =>
+  request.watch.map((dictionary, i) => ({ dictionary, room: WATCH_ROOM, rows: 1, lists: { to: 'watch', offset: i * WATCH_BYTES } }));
+
 export function capacityOf(model: Runtime, request: Pick<EngineGenerate, 'ids' | 'tokens'>): number {
   return Math.min(model.context, request.ids.length + Math.max(request.tokens, ROOM));
 }
 
-/** From the row table to the next token in it. */
-export function decodeOps(model: Runtime, streams: readonly Stream[], cache: CacheShape, edits: CompiledEdits): Op[] {
-  const { ops, stream } = plan(model.planner, { rows: streams.length, cache, keys: cache.cap, sites: edits.sites, taps: [] });
-  return [...ops, ...headOps(model, streams, stream.buffer, stream.normed)];
+/** From the row table to the next token in it. `setup` once, before the first. */
+export function decodeOps(
+  model: Runtime,
+  streams: readonly Stream[],
+  cache: CacheShape,
+  edits: CompiledEdits,
+  watches: readonly Watched[],
+): { ops: Op[]; setup: Op[]; needs: ReadonlyMap<string, number> } {
+  const { inserts, setup, needs } = withDictionaries(model, streams.length, edits, watches);
+  const { ops, stream } = plan(model.planner, { rows: streams.length, cache, keys: cache.cap, sites: edits.sites, taps: [], inserts });
+  return { ops: [...ops, ...headOps(model, streams, stream.buffer, stream.normed)], setup, needs };
 }
 
 /** From the final stream of each row (one row a stream) to the next token. */
@@ -74,6 +90,7 @@ export function stepOf(
   streams: readonly Stream[],
   bytes: ArrayBuffer,
   rest: Pick<EngineStep, 'position' | 'dials' | 'reread'>,
+  watch: readonly string[] = [],
 ): EngineStep {
   const k = candidates(model);
   const size = resultWords(k);
@@ -93,8 +110,13 @@ export function stepOf(
   return {
     ...rest,
     steered: choice(0),
+    ...(watch.length ? { latents: watched(words, resultBytes(model, streams) / 4, watch) } : {}),
     ...(baseline ? { baseline: choice(baseline.row) } : {}),
     // KL(shadow ‖ steered) = Σ p_s((x_s − m_s) − (x − m)) − log Σ_s + log Σ
     ...(shadow ? { kl: Math.max(0, f(2) - Math.log(f(6)) + Math.log(f(4))) } : {}),
   };
+}
+
+function watched(words: Uint32Array, at: number, watch: readonly string[]): NonNullable<EngineStep['latents']> {
+  return Object.fromEntries(watch.map((id, i) => [id, readList(words, at + (i * WATCH_BYTES) / 4)]));
 }

@@ -29,14 +29,24 @@ export interface PlacedEdit {
   source?: Source;
 }
 
+/** The edits of a hook where dictionaries have a part: plain ones, the latents of one dictionary, a splice, in list order. */
+export type Segment =
+  | { kind: 'site'; site: Site }
+  | { kind: 'latents'; dictionary: string; first: number; latents: number[] }
+  | { kind: 'splice'; dictionary: string; record: number };
+
 export interface CompiledEdits {
   words: Uint32Array<ArrayBuffer>;
+  /** Of hooks with plain edits alone. */
   sites: ReadonlyMap<string, Site>;
+  /** Of hooks where dictionaries have a part. */
+  segments: ReadonlyMap<string, readonly Segment[]>;
   /** Word of each edit's dial (value, strength), in the order given. */
   dials: number[];
 }
 
-const KINDS = { add: 0, project: 1, cap: 2, replace: 3 } as const;
+const KINDS = { add: 0, project: 1, cap: 2, replace: 3, latent: 4, splice: 5 } as const;
+const OPS = { set: 0, add: 1, scale: 2 } as const;
 const RECORD = 12;
 const NONE = 0xffffffff;
 
@@ -45,6 +55,7 @@ export function valueOf(edit: EngineEdit): number | undefined {
   if (edit.kind === 'add') return edit.scale;
   if (edit.kind === 'project') return edit.keep;
   if (edit.kind === 'cap') return edit.cap;
+  if (edit.kind === 'latent') return edit.value;
   return undefined;
 }
 
@@ -86,6 +97,7 @@ export function compileEdits(
     findHook(hooks, edit.at);
     order.set(edit.at, [...(order.get(edit.at) ?? []), i]);
   });
+  for (const [hook, list] of order) order.set(hook, together(list, placed));
   const specialWords = Math.ceil(vocab / 32) + 1;
   const dialsAt = 4;
   const recordsAt = dialsAt + 4 * placed.length;
@@ -107,9 +119,12 @@ export function compileEdits(
   words[0] = specialAt;
   for (const id of special) if (id < vocab) setBit(words, specialAt, id);
   const sites = new Map<string, Site>();
+  const segments = new Map<string, readonly Segment[]>();
   let next = recordsAt;
   for (const [hook, list] of order) {
-    sites.set(hook, { first: next, count: list.length });
+    const edits = list.flatMap((i) => placed[i] ?? []);
+    if (edits.some(({ edit }) => isOfDictionary(edit))) segments.set(hook, segmentsOf(edits, next));
+    else sites.set(hook, { first: next, count: list.length });
     for (const i of list) {
       const each = placed[i];
       const form = forms[i];
@@ -143,7 +158,45 @@ export function compileEdits(
       floats[dialsAt + 4 * i + 1] = strengthOf(edit);
     }
   }
-  return { words, sites, dials: placed.map((_, i) => dialsAt + 4 * i) };
+  return { words, sites, segments, dials: placed.map((_, i) => dialsAt + 4 * i) };
+}
+
+const isOfDictionary = (edit: EngineEdit): boolean => edit.kind === 'latent' || edit.kind === 'splice';
+
+/** `latent` edits of one dictionary and sequence share one clean encoding: they stand together, where the first of them stood. */
+function together(list: readonly number[], placed: readonly PlacedEdit[]): number[] {
+  const keyOf = (i: number): string | undefined => {
+    const each = placed[i];
+    return each?.edit.kind === 'latent' ? `${each.sequence} ${each.edit.dictionary}` : undefined;
+  };
+  const out: number[] = [];
+  for (const i of list) {
+    const key = keyOf(i);
+    if (out.includes(i)) continue;
+    if (key === undefined) out.push(i);
+    else out.push(...list.filter((other) => keyOf(other) === key));
+  }
+  return out;
+}
+
+/** Edits in the order of their records, from word `first` on. A splice that keeps its error changes nothing, by what it is: it has no operation. */
+function segmentsOf(edits: readonly PlacedEdit[], first: number): Segment[] {
+  const segments: Segment[] = [];
+  let sequence = -1;
+  edits.forEach((each, i) => {
+    const { edit } = each;
+    const record = first + RECORD * i;
+    const last = segments.at(-1);
+    if (edit.kind === 'splice') {
+      if (!edit.keepError) segments.push({ kind: 'splice', dictionary: edit.dictionary, record });
+    } else if (edit.kind === 'latent') {
+      if (last?.kind === 'latents' && last.dictionary === edit.dictionary && sequence === each.sequence) last.latents.push(edit.latent);
+      else segments.push({ kind: 'latents', dictionary: edit.dictionary, first: record, latents: [edit.latent] });
+    } else if (last?.kind === 'site' && last.site.first + RECORD * last.site.count === record) last.site.count++;
+    else segments.push({ kind: 'site', site: { first: record, count: 1 } });
+    sequence = each.sequence;
+  });
+  return segments;
 }
 
 function setBit(words: Uint32Array, at: number, i: number): void {
@@ -166,6 +219,12 @@ function formOf(placed: PlacedEdit, info: HookInfo): Form {
   if (edit.head !== undefined && !headed) throw shape(edit, 'this hook has no heads');
   if (edit.head !== undefined && (!Number.isInteger(edit.head) || edit.head < 0 || edit.head >= units))
     throw shape(edit, `head ${edit.head} of ${units}`);
+  if (edit.kind === 'latent' || edit.kind === 'splice') {
+    if (edit.head !== undefined) throw shape(edit, 'a dictionary’s edit has no heads');
+    const none = { numbers: new Float32Array(0), vectorWidth: 0, joined: false, sourceWidth: 0 };
+    // shaders/sae-latents.wgsl reads the operation and the latent here.
+    return edit.kind === 'latent' ? { ...none, unit0: OPS[edit.op], units: edit.latent } : { ...none, unit0: 0, units: 0 };
+  }
   const unit0 = edit.head ?? 0;
   const some = edit.head === undefined ? units : 1;
   if (edit.kind === 'replace') {

@@ -7,12 +7,12 @@ import { LabError } from '../errors';
 import type { EngineGenerate, EngineStep, Ending } from '../contract';
 import { Pool, Program } from '../gpu/commands';
 import type { Variants } from '../kernels/linear';
-import { capacityOf, compileFor, decodeOps, headOps, resultBytes, ROOM, stepOf } from './decode';
+import { capacityOf, compileFor, decodeOps, headOps, resultBytes, ROOM, stepOf, watchBytes, watchesOf } from './decode';
 import { Dials, dialWords, sameDials, type DialChange, type Snapshot } from './dials';
 import type { CompiledEdits } from './edits';
 import { plan, type CacheShape } from './plan';
 import { rowWords, type Row } from './rows';
-import { checkIds, type Runtime } from './runtime';
+import { checkIds, withDictionaries, type Runtime } from './runtime';
 import { allocate } from './scratch';
 import { rowOf, sampledStreams, streamsOf, type Stream } from './streams';
 
@@ -85,11 +85,13 @@ export class Generation {
     this.compiled = await compileFor(model, request, this.capacity);
     const pool = new Pool(gpu, model.weights);
     this.pool = pool;
-    const ops = decodeOps(model, streams, cache, this.compiled);
+    const { ops, setup, needs } = decodeOps(model, streams, cache, this.compiled, watchesOf(request));
+    for (const [name, bytes] of needs) pool.need(name, bytes);
     allocate(planner, { rows: streams.length, keys: this.capacity, cache, logits: streams.length, results: 0 }, ops, pool);
     pool.need('final', 4 * streams.length * planner.layout.dModel);
     const bytes = resultBytes(model, streams);
     pool.need('result', bytes);
+    if (request.watch.length) pool.need('watch', watchBytes(request));
     pool.need('settings', 16);
     pool.need('rows', 32 * streams.length);
     gpu.write(pool.need('edits', this.compiled.words.byteLength), 0, this.compiled.words);
@@ -100,10 +102,15 @@ export class Generation {
     new Uint32Array(settings)[3] = request.seed >>> 0;
     gpu.write(pool.get('settings'), 0, new Uint8Array(settings));
     this.slots = Array.from({ length: AHEAD + 1 }, (_, i) =>
-      gpu.buffer(bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST, `step.${i}`),
+      gpu.buffer(bytes + watchBytes(request), GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST, `step.${i}`),
     );
+    if (setup.length) {
+      const once = await Program.prepare(gpu, setup, pool);
+      once.run();
+      once.free();
+    }
     this.decode = await Program.prepare(gpu, ops, pool);
-    const finalNormed = this.compiled.sites.has('ln_final.hook_scale') || this.compiled.sites.has('ln_final.hook_normalized');
+    const finalNormed = ['ln_final.hook_scale', 'ln_final.hook_normalized'].some((hook) => this.compiled?.sites.has(hook));
     this.head = await Program.prepare(gpu, headOps(model, streams, 'final', finalNormed), pool);
   }
 
@@ -124,7 +131,13 @@ export class Generation {
     if (flight.reread) this.markReread = false;
     this.slots.push(flight.slot);
     const { position, dials, reread } = flight;
-    const step = stepOf(this.model, this.streams, bytes, { position, dials, ...(reread ? { reread: true as const } : {}) });
+    const step = stepOf(
+      this.model,
+      this.streams,
+      bytes,
+      { position, dials, ...(reread ? { reread: true as const } : {}) },
+      this.request.watch,
+    );
     this.texts.forEach((text, i) => text.push((i === 0 ? step.steered : (step.baseline ?? step.steered)).id));
     if (this.request.eos.includes(step.steered.id)) this.ended = 'eos';
     return step;
@@ -149,8 +162,15 @@ export class Generation {
 
   /** Submits the computation of the token at `position`. */
   private async launch(position: number): Promise<void> {
-    const first = this.history.length === 0;
+    const { watch } = this.request;
+    const fresh = this.history.length === 0;
+    // Where latents are watched, the prompt's last token is read as every later one is: by the program that watches.
+    const first = fresh && watch.length === 0;
     if (first) await this.prefill(this.request.ids.length, true);
+    else if (fresh) {
+      if (position > 1) await this.prefill(position - 1, false);
+      this.writeRows(position - 1);
+    }
     // Only now: kernels may have been compiled meanwhile, and a dial moved. Nothing waits from here to the submission.
     const dials = this.dials.snapshot();
     this.history[position - 1] = dials;
@@ -158,6 +178,7 @@ export class Generation {
     const slot = this.slots.pop();
     if (!slot || !pool) throw new LabError('internal', 'The generation was closed.', 'Start another.');
     const bytes = resultBytes(this.model, this.streams);
+    const watched = watchBytes(this.request);
     // One command buffer a token: the forward pass, the choice, and the copy of its result.
     gpu.submit([
       gpu.scoped(() => {
@@ -165,10 +186,14 @@ export class Generation {
         (first ? this.head : this.decode)?.encode(encoder);
         encoder.copyBufferToBuffer(pool.get('result'), 0, slot, 0, bytes);
         gpu.counters.copies++;
+        if (watched) {
+          encoder.copyBufferToBuffer(pool.get('watch'), 0, slot, bytes, watched);
+          gpu.counters.copies++;
+        }
         return encoder.finish();
       }),
     ]);
-    const read = gpu.read(slot, bytes);
+    const read = gpu.read(slot, bytes + watched);
     read.catch(() => undefined); // reported where it is awaited
     this.flights.push({ position, slot, dials, reread: this.markReread && !this.flights.some((each) => each.reread), bytes: read });
   }
@@ -198,8 +223,11 @@ export class Generation {
     const cuts = stretches(rows.length, streams.length, planner.variants);
     const many = Math.max(...cuts.map(([from, to]) => to - from));
     const pool = new Pool(gpu, this.pool);
-    const { ops, stream } = plan(planner, { rows: many, cache, keys: length, sites: compiled.sites, taps: [] });
+    const { inserts, setup, needs } = withDictionaries(model, many, compiled);
+    const { ops: forward, stream } = plan(planner, { rows: many, cache, keys: length, sites: compiled.sites, taps: [], inserts });
+    const ops = [...setup, ...forward];
     try {
+      for (const [name, bytes] of needs) pool.need(name, bytes);
       // The cache and the gathered rows belong to the generation; all else here is this prefill's own.
       const lent = (name: string): boolean => name === 'final' || name.startsWith('kv.');
       allocate(planner, { rows: many, keys: length, cache, logits: streams.length, results: 0 }, ops, pool, lent);

@@ -40,6 +40,15 @@ export interface Tap {
   offset: number;
 }
 
+/** Operations on the rows that lie in a hook's buffer when its turn comes: what dictionaries do there. */
+export type Insert = (at: { hook: string; buffer: string; rows: number }) => Op[];
+export interface Inserts {
+  /** In the place of the hook's site, in list order: plain edits, and what dictionaries write. */
+  steps: readonly (Site | Insert)[];
+  /** After every edit of the hook: what dictionaries read. */
+  reads: readonly Insert[];
+}
+
 export interface PlanInput {
   rows: number;
   cache: CacheShape;
@@ -47,6 +56,7 @@ export interface PlanInput {
   keys: number;
   sites: ReadonlyMap<string, Site>;
   taps: readonly Tap[];
+  inserts?: ReadonlyMap<string, Inserts>;
   /** Rows that enter at a layer, their residuals in buffer `stored`; rows from `row0` on are not computed before. */
   starts?: readonly { layer: number; row0: number; rows: number; storedRow: number }[];
 }
@@ -97,7 +107,10 @@ class Build {
     return this.input.sites.get(hook) ?? NO_SITE;
   }
   private looked(...hooks: string[]): boolean {
-    return hooks.some((hook) => this.input.sites.has(hook) || this.tapsAt.has(hook));
+    return hooks.some((hook) => this.input.sites.has(hook) || this.tapsAt.has(hook) || this.inserts(hook));
+  }
+  private inserts(hook: string): Inserts | undefined {
+    return this.input.inserts?.get(hook);
   }
   private vector(name: string): number | undefined {
     return this.planner.weights.vectors.get(name);
@@ -106,25 +119,20 @@ class Build {
     return matrixOf(this.planner.weights, name);
   }
 
-  /** A hook whose values lie in `buffer` now: its edits where `edits`, then its taps. */
+  /** A hook's edits, one after the other, on the rows that lie in `buffer`. */
+  private edits(name: string, buffer: string, rows: number): void {
+    const at = geometryOf(findHook(this.planner.hooks, name), this.input.keys);
+    const { rowStride, stride, width, units, keys: causal } = at;
+    for (const step of this.inserts(name)?.steps ?? [this.site(name)])
+      if (typeof step === 'function') this.ops.push(...step({ hook: name, buffer, rows }));
+      else if (step.count) this.ops.push(edit({ rows, hook: name, x: buffer, site: step, rowStride, stride, width, units, causal }));
+  }
+
+  /** A hook whose values lie in `buffer` now: its edits where `edits`, then whoever reads it. */
   private hook(name: string, buffer: string, edits: boolean, rows: number, offsetWords = 0): void {
-    const info = findHook(this.planner.hooks, name);
-    const at = geometryOf(info, this.input.keys);
-    const site = this.site(name);
-    if (edits && site.count)
-      this.ops.push(
-        edit({
-          rows,
-          hook: name,
-          x: buffer,
-          site,
-          rowStride: at.rowStride,
-          stride: at.stride,
-          width: at.width,
-          units: at.units,
-          causal: at.keys,
-        }),
-      );
+    const at = geometryOf(findHook(this.planner.hooks, name), this.input.keys);
+    if (edits) this.edits(name, buffer, rows);
+    for (const read of this.inserts(name)?.reads ?? []) this.ops.push(...read({ hook: name, buffer, rows }));
     for (const tap of this.tapsAt.get(name) ?? [])
       this.ops.push({
         op: 'copy',
@@ -152,7 +160,7 @@ class Build {
     this.ops.push(...embed({ ...base, table, ...(pos && !open ? { pos } : {}), y: 'resid', hook: 'hook_embed' }));
     if (pos && !open) return;
     // Where the token embedding is tapped it must be seen before the positions are added; else one dispatch does both.
-    const apart = !pos || this.tapsAt.has('hook_embed');
+    const apart = !pos || this.tapsAt.has('hook_embed') || this.inserts('hook_embed') !== undefined;
     if (apart) this.hook('hook_embed', 'resid', true, rows);
     if (!pos) return;
     const embedding = apart ? NO_SITE : this.site('hook_embed');
@@ -410,6 +418,7 @@ class Build {
     if (postNorms) this.norm(post, rows, 'part', open ? 'branch' : 'resid', !open);
     if (!open) return;
     const part = postNorms ? 'branch' : 'part';
+    if (this.inserts(hook)) this.edits(hook, part, rows);
     this.ops.push(add({ rows, hook, part, resid: 'resid', width: spec.dModel, stride: layout.dModel, site: this.site(hook) }));
     this.hook(hook, part, false, rows);
   }

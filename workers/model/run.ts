@@ -6,6 +6,7 @@ import { LabError } from '../errors';
 import type { EngineEdit } from '../contract';
 import type { Tensor } from '../api';
 import { Program, type Op } from '../gpu/commands';
+import { listWords } from '../kernels/dictionary';
 import { distribution, HEADER, resultWords } from '../kernels/distribution';
 import { compileEdits, type PlacedEdit } from './edits';
 import { findHook, geometryOf, type HookInfo } from './hooks';
@@ -13,7 +14,7 @@ import { unembed } from './head';
 import { plan, type CacheShape, type PlanInput, type Tap } from './plan';
 import { Readback } from './readback';
 import { NOBODY, rowWords, type Row } from './rows';
-import { checkIds, type Runtime } from './runtime';
+import { checkIds, withDictionaries, type Runtime } from './runtime';
 import { allocate } from './scratch';
 import { firstKey, windowOf } from './spec';
 import { sourceOf } from './sources';
@@ -52,6 +53,21 @@ export interface SequenceResult {
   distribution: Distribution[];
 }
 
+/** A dictionary read beside a run: lists of at most `room` latents a row, errors, and reconstructions of `width` words a row where wanted. */
+export interface Measure {
+  dictionary: string;
+  room: number;
+  width: number;
+  y: boolean;
+}
+/** Of each row of a sequence, in order. */
+export interface Measured {
+  lists: Uint32Array;
+  /** ‖x − y‖, ‖x‖ */
+  errors: Float32Array;
+  y?: Float32Array;
+}
+
 /** Bytes of logits held at once. */
 const LOGITS = 64 << 20;
 
@@ -70,13 +86,19 @@ export interface Planned {
   readback: Readback;
   edits: ReturnType<typeof compileEdits>;
   shape: { keys: number; cache: CacheShape; logits: number; results: number };
+  /** Buffers of dictionaries, and their bytes. */
+  needs: ReadonlyMap<string, number>;
   targets: number[];
   top: number;
   stored: Float32Array<ArrayBuffer>;
 }
 
-export async function runBatch(model: Runtime, sequences: readonly Sequence[]): Promise<SequenceResult[]> {
-  const planned = await planBatch(model, sequences);
+export async function runBatch(
+  model: Runtime,
+  sequences: readonly Sequence[],
+  measures: readonly Measure[] = [],
+): Promise<(SequenceResult & { measured: Measured[] })[]> {
+  const planned = await planBatch(model, sequences, measures);
   const { gpu, scratch: pool } = model;
   const { ops, readback } = planned;
   let program: Program | undefined;
@@ -87,7 +109,10 @@ export async function runBatch(model: Runtime, sequences: readonly Sequence[]): 
     program.run(Math.max(4, Math.min(64, Math.floor(16384 / planned.rows.length))));
     await gpu.check();
     const bytes = await readback.read(gpu);
-    return planned.laid.map((laid, i) => collect(model, planned, laid, i, bytes));
+    return planned.laid.map((laid, i) => ({
+      ...collect(model, planned, laid, i, bytes),
+      measured: measures.map((each, m) => measured(each, m, laid, bytes)),
+    }));
   } finally {
     program?.free();
     readback.free(gpu);
@@ -99,6 +124,7 @@ function prepare(model: Runtime, planned: Planned): void {
   const { gpu, planner, scratch: pool } = model;
   const rows = rowWords(planned.rows);
   allocate(planner, { rows: planned.rows.length, ...planned.shape }, planned.ops, pool);
+  for (const [name, bytes] of planned.needs) pool.need(name, bytes);
   gpu.write(pool.need('rows', rows.byteLength), 0, rows);
   gpu.write(pool.need('edits', planned.edits.words.byteLength), 0, planned.edits.words);
   const targets = Uint32Array.from(planned.targets.length ? planned.targets : [NOBODY]);
@@ -108,7 +134,7 @@ function prepare(model: Runtime, planned: Planned): void {
 }
 
 /** The plan of a batch, with everything it needs uploaded; replace sources are computed on the way. */
-export async function planBatch(model: Runtime, sequences: readonly Sequence[]): Promise<Planned> {
+export async function planBatch(model: Runtime, sequences: readonly Sequence[], measures: readonly Measure[] = []): Promise<Planned> {
   const { planner, spec } = model;
   const { layout, hooks } = planner;
   for (const sequence of sequences) {
@@ -171,9 +197,24 @@ export async function planBatch(model: Runtime, sequences: readonly Sequence[]):
       taps.push({ hook, row0, rows: count, ...readback.reserve(`${i}/${hook}`, 4 * count * rowStride) });
     }
   });
-  const input: PlanInput = { rows: rows.length, cache, keys: longest, sites: edits.sites, taps, starts };
+  const dictionaries = withDictionaries(
+    model,
+    rows.length,
+    edits,
+    measures.map(({ dictionary, room, width, y }, i) => ({
+      dictionary,
+      room,
+      rows: rows.length,
+      lists: readback.reserve(`lists/${i}`, 4 * rows.length * listWords(room)),
+      measured: {
+        errors: readback.reserve(`errors/${i}`, 8 * rows.length),
+        ...(y ? { y: readback.reserve(`y/${i}`, 4 * rows.length * width) } : {}),
+      },
+    })),
+  );
+  const input: PlanInput = { rows: rows.length, cache, keys: longest, sites: edits.sites, taps, inserts: dictionaries.inserts, starts };
   const built = plan(planner, input);
-  const ops = [...built.ops];
+  const ops = [...dictionaries.setup, ...built.ops];
   // Logits, in chunks: gathered rows → ln_final, W_U → copied out whole, or reduced on the spot.
   const perChunk = Math.max(1, Math.min(Math.floor(LOGITS / (4 * layout.vocab)), 4096));
   const wantWhole = laid.flatMap(({ sequence, row0, first }, i) =>
@@ -254,6 +295,7 @@ export async function planBatch(model: Runtime, sequences: readonly Sequence[]):
     readback,
     edits,
     shape: { keys: longest, cache, logits, results },
+    needs: dictionaries.needs,
     targets: wantRead.map((each) => each.target),
     top: Math.min(top, spec.vocabOut),
     stored,
@@ -294,6 +336,15 @@ function collect(model: Runtime, planned: Planned, laid: Laid, index: number, by
   const step = resultWords(planned.top);
   const rows = Array.from({ length: wanted }, (_, j) => distributionOf(all, (before + j) * step, planned.top));
   return { taps, logits, distribution: rows.map((row) => ({ ...row, top: row.top.slice(0, sequence.distribution?.top ?? 0) })) };
+}
+
+function measured({ room, width, y }: Measure, index: number, { row0, count }: Laid, bytes: (key: string) => ArrayBuffer): Measured {
+  const words = listWords(room);
+  return {
+    lists: new Uint32Array(bytes(`lists/${index}`), 4 * row0 * words, count * words),
+    errors: new Float32Array(bytes(`errors/${index}`), 8 * row0, 2 * count),
+    ...(y ? { y: new Float32Array(bytes(`y/${index}`), 4 * row0 * width, count * width) } : {}),
+  };
 }
 
 /** One row of shaders/distribution.wgsl's results; the logarithms are taken here, in float64. */

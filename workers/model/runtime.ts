@@ -4,14 +4,15 @@
 import { LabError } from '../errors';
 import type { Processing } from '../api';
 import type { ModelRecord, OnProgress, UseOptions } from '../contract';
-import { Pool } from '../gpu/commands';
+import { Pool, type Op } from '../gpu/commands';
 import type { Gpu } from '../gpu/device';
 import type { Variants } from '../kernels/linear';
+import type { CompiledEdits } from './edits';
 import { familyOf } from './families';
 import type { Family } from './family';
 import { hooksOf } from './hooks';
 import { layoutOf } from './layout';
-import { ropeBuffer, type Planner } from './plan';
+import { ropeBuffer, type Inserts, type Planner } from './plan';
 import { anyOf, applicable, askedFor, processedSpec, processingSteps } from './processing';
 import { processWeights } from './process-weights';
 import type { ModelSpec, Rotary } from './spec';
@@ -37,6 +38,39 @@ export interface Runtime {
   context: number;
   /** Ids of special tokens, for skipSpecial. */
   special: readonly number[];
+  /** Brings dictionaries into a plan; set by whoever holds them. */
+  compose?: Compose;
+}
+
+interface BufferPlace {
+  to: string;
+  offset: number;
+}
+/** A dictionary that is to be read in a plan: see workers/dictionary/compose.ts. */
+export interface Watched {
+  dictionary: string;
+  room: number;
+  rows: number;
+  lists: BufferPlace;
+  measured?: { errors: BufferPlace; y?: BufferPlace };
+}
+export type Compose = (call: {
+  rows: number;
+  segments: CompiledEdits['segments'];
+  sites: CompiledEdits['sites'];
+  watches: readonly Watched[];
+}) => { inserts: ReadonlyMap<string, Inserts>; setup: Op[]; needs: ReadonlyMap<string, number> };
+
+/** What the edits' dictionaries and those that are watched add to a plan; nothing where there are none. */
+export function withDictionaries(
+  model: Runtime,
+  rows: number,
+  { segments, sites }: Pick<CompiledEdits, 'segments' | 'sites'>,
+  watches: readonly Watched[] = [],
+): ReturnType<Compose> {
+  if (segments.size === 0 && watches.length === 0) return { inserts: new Map(), setup: [], needs: new Map() };
+  if (!model.compose) throw new LabError('internal', 'No dictionaries are at hand.', 'Please report this.');
+  return model.compose({ rows, segments, sites, watches });
 }
 
 export interface LoadOptions {

@@ -69,6 +69,9 @@ export const fakeEngine: EngineApi = {
       variants: { matvec: 'rows-4' },
       counters: { dispatches: 0, copies: 0, submits: 0, pipelines: 0, bytesWritten: 0, bytesRead: 0, buffers: 0 },
     }),
+  attach: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
+  detach: () => Promise.resolve(),
+  encode: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   async use(record, _options, _special, _job, progress) {
     for (let i = 1; i <= 8; i++) {
       progress?.({ stage: 'Loading to the GPU', done: i * 7.6e5, of: 6.1e6 });

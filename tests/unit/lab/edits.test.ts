@@ -5,6 +5,8 @@ import { resolveEdit, resolveEdits, type EditSources } from '../../../src/lab/ed
 const info: VectorInfo = { id: 'v1', name: 'kept', at: 'blocks.2.hook_resid_post', norm: 5 };
 const sources: EditSources = {
   vector: (id) => (id === 'v1' ? Promise.resolve({ info, data: Float32Array.of(3, 4) }) : Promise.reject(new Error('no such vector'))),
+  dictionary: (id) =>
+    id === 'd1' ? Promise.resolve({ hookOut: 'blocks.1.hook_resid_post' }) : Promise.reject(new Error('no such dictionary')),
   ids: (prompt) => Promise.resolve(typeof prompt === 'string' ? [...prompt].map((c) => c.charCodeAt(0)) : [...prompt]),
 };
 const refused = (edit: unknown) =>

@@ -68,7 +68,7 @@ describe('what is refused', () => {
 test('fits: a vector for a head, for each head, for all heads at once; any width over keys', () => {
   const record = (edit: EngineEdit) => {
     const { words, sites } = compile(place(edit));
-    const { first } = siteOf({ words, sites, dials: [] }, edit.at);
+    const { first } = siteOf({ words, sites, segments: new Map(), dials: [] }, edit.at);
     return { width: words[first + 3], unit0: words[first + 4], units: words[first + 5], joined: words[first + 6] };
   };
   const add = (hook: string, n: number, head?: number): EngineEdit =>
@@ -87,13 +87,13 @@ test('edits of one hook stand together in list order; dials in the order given',
     place(editOf(RESID, { kind: 'cap', vector: full(67), cap: -7 }, { enabled: false, skipSpecial: true })),
   );
   const floats = new Float32Array(words.buffer);
-  expect(siteOf({ words, sites, dials }, RESID).count).toBe(2);
-  expect(siteOf({ words, sites, dials }, Z).count).toBe(1);
+  expect(siteOf({ words, sites, segments: new Map(), dials }, RESID).count).toBe(2);
+  expect(siteOf({ words, sites, segments: new Map(), dials }, Z).count).toBe(1);
   expect(siteOf(undefined, Z)).toEqual({ first: 0, count: 0 });
-  const { first } = siteOf({ words, sites, dials }, RESID);
+  const { first } = siteOf({ words, sites, segments: new Map(), dials }, RESID);
   expect([words[first], words[first + 12]]).toEqual([0, 2]);
   expect([words[first + 8], words[first + 20]]).toEqual([0, 1]);
-  expect(words[siteOf({ words, sites, dials }, Z).first + 1]).toBe(4);
+  expect(words[siteOf({ words, sites, segments: new Map(), dials }, Z).first + 1]).toBe(4);
   expect(dials.map((dial) => [floats[dial], floats[dial + 1]])).toEqual([
     [3, 0.5],
     [0.25, 1],
@@ -107,7 +107,7 @@ test('edits of one hook stand together in list order; dials in the order given',
 
 test('positions and special tokens as bits', () => {
   const { words, sites } = compile(place(editOf(RESID, { kind: 'replace', value: 'zero' }, { where: [0, 31, 32, 39] })));
-  const bits = at(words, siteOf({ words, sites, dials: [] }, RESID).first + 7);
+  const bits = at(words, siteOf({ words, sites, segments: new Map(), dials: [] }, RESID).first + 7);
   const set = (from: number, n: number): number[] =>
     Array.from({ length: n }, (_, i) => i).filter((i) => (at(words, from + (i >> 5)) >>> (i & 31)) & 1);
   expect(set(bits, 64)).toEqual([0, 31, 32, 39]);

@@ -1,0 +1,193 @@
+/**
+ * A kept dictionary onto the GPU. Matrices keep their stored type and are laid out as the hook's rows are, so that the encoder reads a hook's buffer in
+ * place; everything that follows a product (bias, what subtracting b_dec amounts to, threshold, gain) becomes four numbers a latent.
+ */
+import { LabError, throwIfAborted } from '../errors';
+import type { DictionaryRecord, StoredTensor } from '../contract';
+import type { Pool } from '../gpu/commands';
+import type { Gpu } from '../gpu/device';
+import { asFloats, BYTES, TYPES, type TensorReader } from '../gpu/stored';
+import type { Lying } from '../kernels/dictionary';
+import { pad4, pieces } from '../kernels/grid';
+import type { WeightMatrix } from '../kernels/linear';
+import type { DictionarySpec } from './spec';
+
+/** A dictionary that runs can use. Its buffers' names begin with `name` and a dot. */
+export interface LoadedDictionary {
+  id: string;
+  /** For plans: short, and no other loaded dictionary's. */
+  name: string;
+  spec: DictionarySpec;
+  input: Lying;
+  output: Lying;
+  encoder: WeightMatrix;
+  decoder: WeightMatrix;
+  skip: WeightMatrix | undefined;
+  /** Buffers: four numbers a latent, b_dec as the output lies. */
+  params: string;
+  bias: string;
+}
+
+/** Bytes on their way to the GPU at once. */
+const PIECE = 8 << 20;
+
+export interface LoadCall {
+  gpu: Gpu;
+  /** Where its buffers go. */
+  pool: Pool;
+  name: string;
+  record: DictionaryRecord;
+  reader: TensorReader;
+  /** How the model's rows lie at hookIn and hookOut. */
+  input: Lying;
+  output: Lying;
+  signal?: AbortSignal;
+}
+
+/** A buffer of plain rows: what most hooks are. */
+export const plainly = (d: number): Lying => ({ d, width: d, stride: pad4(d), words: pad4(d) });
+
+/** The word at which number `i` of a vector lies. */
+export const wordOf = ({ width, stride }: Lying, i: number): number => Math.floor(i / width) * stride + (i % width);
+
+export async function loadDictionary(call: LoadCall): Promise<LoadedDictionary> {
+  const { gpu, pool, name, record, input, output } = call;
+  const { spec } = record;
+  if (input.d !== spec.dIn || output.d !== spec.dOut)
+    throw new LabError(
+      'dictionary-misfit',
+      `“${record.name}” reads ${spec.dIn} numbers at ${spec.hookIn} and writes ${spec.dOut} at ${spec.hookOut}; this model has ${input.d} and ${output.d} there.`,
+      'Use it with the model it was trained on, or correct its hooks.',
+    );
+  const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
+  const matrix = (part: string, tensor: StoredTensor, rows: number, words: number): WeightMatrix => {
+    const dtype = TYPES[tensor.dtype];
+    return { n: rows, k: words, dtype, pieces: pieces(`${name}.${part}`, rows, words * BYTES[tensor.dtype], limit) };
+  };
+  try {
+    const vectors = await readVectors(call);
+    const { contract, latents } = spec;
+    const encoder = matrix('enc', tensorOf(record, 'W_enc'), latents, input.words);
+    const decoder = matrix('dec', tensorOf(record, 'W_dec'), latents, output.words);
+    const skip = spec.skip ? matrix('skip', tensorOf(record, 'W_skip'), spec.dOut, input.words) : undefined;
+    // (s·x − b_dec)·W = s·(x·W) − b_dec·W: the second part is a constant of each latent, and no dispatch.
+    const shift = new Float64Array(latents);
+    const bDec = vectors.get('b_dec') ?? new Float32Array(spec.dOut);
+    await upload(call, 'W_enc', encoder, input, (row, numbers) => {
+      if (contract.subtractBDec) shift[row] = dot(numbers, bDec);
+    });
+    const gain = new Float64Array(latents).fill(1);
+    await upload(call, 'W_dec', decoder, output, (row, numbers) => {
+      if (contract.rescaleByDecoderNorm) gain[row] = Math.sqrt(dot(numbers, numbers)) || 1;
+    });
+    if (skip) {
+      // Its outputs lie one after the other, as a projection writes them.
+      if (output.words !== pad4(spec.dOut))
+        throw new LabError(
+          'dictionary-unsupported',
+          'A skip connection to a hook of heads cannot be run.',
+          'Use it at a hook of the stream.',
+        );
+      await upload(call, 'W_skip', skip, input, () => undefined);
+    }
+    const params = paramsOf(spec, vectors, shift, gain);
+    gpu.write(pool.need(`${name}.params`, params.byteLength), 0, params);
+    const bias = new Float32Array(output.words);
+    bDec.forEach((each, i) => (bias[wordOf(output, i)] = each));
+    gpu.write(pool.need(`${name}.bias`, bias.byteLength), 0, bias);
+    await gpu.device.queue.onSubmittedWorkDone();
+    await gpu.check();
+    return { id: record.id, name, spec, input, output, encoder, decoder, skip, params: `${name}.params`, bias: `${name}.bias` };
+  } catch (thrown) {
+    freeDictionary(pool, name);
+    throw thrown;
+  }
+}
+
+/** (bias, threshold or e^r_mag, bias of the magnitude, gain) of each latent: shaders/lib/latent.wgsl. */
+function paramsOf(
+  spec: DictionarySpec,
+  vectors: ReadonlyMap<string, Float32Array>,
+  shift: Float64Array,
+  gain: Float64Array,
+): Float32Array<ArrayBuffer> {
+  const of = (name: string, i: number): number => vectors.get(name)?.[i] ?? 0;
+  const params = new Float32Array(4 * spec.latents);
+  for (let i = 0; i < spec.latents; i++) {
+    const b = shift[i] ?? 0;
+    if (spec.activation === 'gated') {
+      const magnitude = Math.exp(of('r_mag', i));
+      params.set([of('b_gate', i) - b, magnitude, of('b_mag', i) - b * magnitude, gain[i] ?? 1], 4 * i);
+    } else params.set([of('b_enc', i) - b, of('threshold', i), 0, gain[i] ?? 1], 4 * i);
+  }
+  return params;
+}
+
+function tensorOf(record: DictionaryRecord, name: string): StoredTensor {
+  const found = record.tensors.find((each) => each.name === name);
+  if (!found)
+    throw new LabError('tensor-missing', `The kept dictionary has no tensor “${name}”.`, 'Remove it from the shelf and drop it again.');
+  return found;
+}
+
+const MATRICES = ['W_enc', 'W_dec', 'W_skip'];
+
+async function readVectors({ record, reader }: LoadCall): Promise<Map<string, Float32Array>> {
+  const vectors = new Map<string, Float32Array>();
+  for (const tensor of record.tensors) {
+    if (MATRICES.includes(tensor.name)) continue;
+    const bytes = new Uint8Array(tensor.bytes);
+    await reader.read(tensor.file, tensor.offset, bytes);
+    vectors.set(tensor.name, asFloats(bytes, tensor.dtype));
+  }
+  return vectors;
+}
+
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i] ?? 0) * (b[i] ?? 0);
+  return sum;
+}
+
+/** Rows as stored into the matrix's pieces, padded as the hook's rows are; `each` sees every row's numbers on the way. */
+async function upload(
+  { gpu, pool, record, reader, signal }: LoadCall,
+  name: string,
+  matrix: WeightMatrix,
+  lying: Lying,
+  each: (row: number, numbers: Float32Array) => void,
+): Promise<void> {
+  const tensor = tensorOf(record, name);
+  const size = BYTES[tensor.dtype];
+  const from = lying.d * size;
+  const to = lying.words * size;
+  const many = Math.max(1, Math.floor(PIECE / to));
+  for (const piece of matrix.pieces) {
+    const buffer = pool.need(piece.buffer, piece.rows * to);
+    for (let at = 0; at < piece.rows; at += many) {
+      throwIfAborted(signal);
+      const rows = Math.min(many, piece.rows - at);
+      const bytes = new Uint8Array(rows * from);
+      await reader.read(tensor.file, tensor.offset + (piece.row0 + at) * from, bytes);
+      const numbers = asFloats(bytes, tensor.dtype);
+      for (let r = 0; r < rows; r++) each(piece.row0 + at + r, numbers.subarray(r * lying.d, (r + 1) * lying.d));
+      const padded = lying.words === lying.d ? bytes : spaced(bytes, rows, size, lying);
+      gpu.write(buffer, at * to, padded);
+      await gpu.device.queue.onSubmittedWorkDone();
+    }
+    await gpu.check();
+  }
+}
+
+/** Units of `width` numbers moved to `stride` apart, zeros between. */
+function spaced(bytes: Uint8Array<ArrayBuffer>, rows: number, size: number, { d, width, stride, words }: Lying): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(rows * words * size);
+  for (let r = 0; r < rows; r++)
+    for (let i = 0; i < d; i += width)
+      out.set(bytes.subarray((r * d + i) * size, (r * d + i + width) * size), (r * words + (i / width) * stride) * size);
+  return out;
+}
+
+export function freeDictionary(pool: Pool, name: string): void {
+  pool.drop(`${name}.`);
+}
