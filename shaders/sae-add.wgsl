@@ -11,7 +11,7 @@ struct Params { count: u32, row0: u32, pad0: u32, pad1: u32 }
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: u32) {
-  let from = (p.row0 + wg.x) * K4;
+  let start = (p.row0 + wg.x) * K4;
   for (var i = lid; i < K4; i += 64u) {
     var sum = vec4f(0);
     var moved = false;
@@ -22,6 +22,6 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
         moved = true;
       }
     }
-    if (moved) { x[from + i] += sum; }
+    if (moved) { x[start + i] += sum; }
   }
 }

@@ -10,11 +10,11 @@ struct Params { row0: u32, outRow: u32, pad0: u32, pad1: u32 }
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: u32) {
-  let from = (p.row0 + wg.x) * K4;
+  let start = (p.row0 + wg.x) * K4;
   var e = 0.0;
   var s = 0.0;
   for (var i = lid; i < K4; i += 64u) {
-    let v = x[from + i];
+    let v = x[start + i];
     let d = v - y[wg.x * K4 + i];
     e += dot(d, d);
     s += dot(v, v);

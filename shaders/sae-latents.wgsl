@@ -1,5 +1,6 @@
 // What `latent` edits of one dictionary at one hook add, as one number an edit and row: c = strength·(f(a) − a)/gain, times what undoes the
-// normalisation, where the edit applies to the row, else 0. All of them see the same clean activations a, and f is
+// normalisation, where the edit applies to the row, else 0. All see one clean encoding; a is a latent's activation after the edits of it
+// that stand earlier in the list, and f is
 //   set f(a) = value    add f(a) = a + value    scale f(a) = a·value
 // DENSE 0: a from the edited latents' own rows of the encoder, gathered beforehand (relu, jumprelu, gated: a latent asks nobody else).
 // DENSE 1: a from the activations of all latents (topk).
@@ -38,21 +39,26 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
     let a = pre[wg.x * p.stride + e.units];
 #else
     var s = 0.0;
-    let from = (p.xRow0 + wg.x) * K4;
-    for (var i = lid; i < K4; i += 64u) { s += dot(x[from + i], w4(w[n * K4 + i])); }
+    let start = (p.xRow0 + wg.x) * K4;
+    for (var i = lid; i < K4; i += 64u) { s += dot(x[start + i], w4(w[n * K4 + i])); }
     let a = latent(p.scale * editTotal(s, lid), l);
 #end
     if (lid == 0u) {
       let value = number(e.dial);
       let strength = number(e.dial + 1u);
-      var change = value - a;
-      if (e.unit0 == 1u) { change = value; }
-      if (e.unit0 == 2u) { change = a * value - a; }
 #if NORM
       let undo = stats[2u * wg.x + 1u];
 #else
       let undo = 1.0 / p.scale;
 #end
+      // What earlier edits of the same latent have made of it.
+      var now = a;
+      for (var m = 0u; m < n; m++) {
+        if (edits[p.first + m * EDIT_WORDS + 5u] == e.units && undo != 0.0) { now += out[r * p.count + m] * l.w / undo; }
+      }
+      var change = value - now;
+      if (e.unit0 == 1u) { change = value; }
+      if (e.unit0 == 2u) { change = now * value - now; }
       out[r * p.count + n] = select(0.0, strength * change / l.w * undo, applies(e, r) && strength != 0.0);
     }
   }

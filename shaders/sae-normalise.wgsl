@@ -22,14 +22,14 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
     let v = x[start + (i / p.width) * p.stride + i % p.width] - mean;
     q += v * v;
   }
-  let std = sqrt(total(q, lid) / f32(max(p.d, 2u) - 1u));
+  let deviation = sqrt(total(q, lid) / f32(max(p.d, 2u) - 1u));
   for (var i = lid; i < 4u * K4; i += 64u) {
     let off = i % p.stride;
     let here = off < p.width && (i / p.stride) * p.width + off < p.d;
-    out[to + i] = select(0.0, (x[start + i] - mean) / (std + 1e-5), here);
+    out[to + i] = select(0.0, (x[start + i] - mean) / (deviation + 1e-5), here);
   }
   if (lid == 0u) {
     stats[2u * wg.x] = mean;
-    stats[2u * wg.x + 1u] = std;
+    stats[2u * wg.x + 1u] = deviation;
   }
 }

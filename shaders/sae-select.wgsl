@@ -2,13 +2,13 @@
 // More than `limit` active: the largest by value, of equal ones the lowest index (a radix select over the bits of the values, which
 // are never negative: their bits are in their order). With topk the limit is k, and what is not chosen becomes 0; otherwise the limit is
 // the list's room, the activations stay whole, and the header tells how many there were.
-// Shapes: pre [rows, stride] (n used), latents [n] of 4; active [rows, 2 + 2·room]: active ones, listed ones, then the pairs.
+// Shapes: pre [rows, stride] (n used), latents [n] of 4; list [rows, 2 + 2·room]: active ones, listed ones, then the pairs.
 // Grid: one workgroup of 256 a row. M = 16,384: six reads of 64 kB a row, all but the first from cache.
 const T = 256u;
 struct Params { n: u32, stride: u32, limit: u32, room: u32, scale: f32, k: u32, pad0: u32, pad1: u32 }
 @group(0) @binding(0) var<storage, read_write> pre: array<f32>;
 @group(0) @binding(1) var<storage, read> latents: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> active: array<u32>;
+@group(0) @binding(2) var<storage, read_write> list: array<u32>;
 @group(0) @binding(3) var<uniform> p: Params;
 #include latent.wgsl
 
@@ -89,11 +89,11 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
     }
     let head = wg.x * (2u + 2u * p.room);
 #if ACT == topk
-    active[head] = min(count, p.k);
+    list[head] = min(count, p.k);
 #else
-    active[head] = count;
+    list[head] = count;
 #end
-    active[head + 1u] = min(overs + min(equals, chosen.y), p.room);
+    list[head + 1u] = min(overs + min(equals, chosen.y), p.room);
   }
   workgroupBarrier();
   var left = chosen.y - min(chosen.y, level[lid]);
@@ -106,8 +106,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
       if (even) { left--; }
       if (to < p.room) {
         let at = wg.x * (2u + 2u * p.room) + 2u + 2u * to;
-        active[at] = i;
-        active[at + 1u] = key;
+        list[at] = i;
+        list[at + 1u] = key;
       }
       to++;
     } else {

@@ -169,7 +169,7 @@ const start = async (): Promise<Engine> => {
   return engine;
 };
 function engineFor({ record, reader }: ReturnType<typeof randomModel>): Promise<Engine> {
-  readers.set(record.id, reader);
+  readers.set(record.name, reader);
   return (shared ??= start());
 }
 

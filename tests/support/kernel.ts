@@ -14,7 +14,7 @@ import { compareRows, describeComparison } from '../golden/compare';
 export const F32 = 5e-5;
 
 export class Rig {
-  private pool: Pool;
+  pool: Pool;
   private sizes = new Map<string, number>();
   private readonly worst = new Map<string, number>();
 

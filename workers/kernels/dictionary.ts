@@ -133,7 +133,7 @@ export const decode = (call: DecodeCall): Dispatch[] =>
         NORM: call.stats === undefined ? 0 : 1,
       },
       constants: { K4: call.lying.words / 4 },
-      bind: [call.list, call.pre, call.params, piece.buffer, call.bias, call.y, ...(call.stats === undefined ? [] : [call.stats])],
+      bind: [call.list, call.pre, call.params, piece.buffer, i === 0 ? call.bias : null, call.y, ...(call.stats === undefined ? [] : [call.stats])],
       params: [piece.row0, piece.rows, call.room, call.stride, f32bits(call.scale), call.lying.d, call.lying.width, call.lying.stride],
       groups: [Math.ceil(call.lying.words / 256), call.rows, 1],
       hook: call.hook,

@@ -16,6 +16,15 @@ const refused = (edit: unknown) =>
   );
 
 describe('an edit, resolved', () => {
+  it('of a dictionary stands where the dictionary writes, unless it says where', async () => {
+    const latent = { kind: 'latent', dictionary: 'd1', latent: 7, op: 'scale', value: -2 } as const;
+    const rest = { where: 'all', skipSpecial: false, strength: 1, enabled: true };
+    expect(await resolveEdit(latent, sources)).toEqual({ ...latent, ...rest, at: 'blocks.1.hook_resid_post' });
+    expect(await resolveEdit({ ...latent, at: 'blocks.3.hook_resid_pre' }, sources)).toMatchObject({ at: 'blocks.3.hook_resid_pre' });
+    const splice = { kind: 'splice', dictionary: 'd1', keepError: true } as const;
+    expect(await resolveEdit(splice, sources)).toEqual({ ...splice, ...rest, at: 'blocks.1.hook_resid_post' });
+  });
+
   it('gets every default of the contract', async () => {
     expect(await resolveEdit({ kind: 'add', vector: 'v1', scale: 2 }, sources)).toEqual({
       kind: 'add',
@@ -92,8 +101,10 @@ describe('an edit, refused', () => {
     ['a kind that is none', { kind: 'invert', at }],
   ])('%s', async (_name, edit) => expect(await refused(edit)).toBe('edit-invalid'));
 
-  it('dictionaries, honestly', async () => {
-    expect(await refused({ kind: 'latent', dictionary: 'd', latent: 1, op: 'set', value: 1 })).toBe('not-yet');
-    expect(await refused({ kind: 'splice', dictionary: 'd', keepError: true })).toBe('not-yet');
-  });
+  it.each([
+    ['a latent that is no number', { kind: 'latent', dictionary: 'd1', latent: 1.5, op: 'set', value: 1 }],
+    ['a latent below 0', { kind: 'latent', dictionary: 'd1', latent: -1, op: 'set', value: 1 }],
+    ['an operation that is none', { kind: 'latent', dictionary: 'd1', latent: 1, op: 'halve', value: 1 }],
+    ['a value that is none', { kind: 'latent', dictionary: 'd1', latent: 1, op: 'set', value: NaN }],
+  ])('%s', async (_name, edit) => expect(await refused(edit)).toBe('edit-invalid'));
 });

@@ -1,0 +1,260 @@
+/** Dictionaries on the GPU against their float64 twin: every kind, weight type, normalisation and place, at awkward sizes. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { loadDictionary, plainly, type LoadedDictionary } from '../../workers/dictionary/load';
+import { DictionaryOps, Needs } from '../../workers/dictionary/ops';
+import type { Lying } from '../../workers/kernels/dictionary';
+import { listWords, readList } from '../../workers/kernels/dictionary';
+import { at } from '../reference/array';
+import { encode, errorTerm, reconstruct } from '../reference/dictionary';
+import { Rig, VARIANTS, type LinearVariant } from '../support/kernel';
+import { numbers } from '../support/numbers';
+import { randomDictionary, type RandomDictionary, type Wanted } from '../support/random-dictionary';
+
+const HOOK = 'blocks.1.hook_resid_post';
+const TIGHT = 5e-6;
+
+let rig: Rig;
+beforeAll(async () => {
+  rig = await Rig.open();
+});
+afterEach(() => rig.clear());
+afterAll(() => rig.close());
+
+interface Loaded extends RandomDictionary {
+  loaded: LoadedDictionary;
+}
+
+async function load(wanted: Wanted, lying: Lying = plainly(wanted.dIn), out: Lying = plainly(wanted.dOut ?? wanted.dIn)): Promise<Loaded> {
+  const made = randomDictionary(wanted);
+  const { record, reader } = made;
+  return { ...made, loaded: await loadDictionary({ gpu: rig.gpu, pool: rig.pool, name: 'd1', record, reader, input: lying, output: out }) };
+}
+
+/** Rows as they lie in a hook's buffer: one of them forty times the others, as massive activations are. */
+const rowsOf = (rows: number, d: number, seed: number): Float32Array<ArrayBuffer> =>
+  numbers(rows * d, seed, 1).map((value, i) => (Math.floor(i / d) === rows - 1 ? 40 * value : value));
+
+interface Measured {
+  pairs: [number, number][][];
+  truncated: boolean[];
+  errors: Float32Array;
+  y: Float32Array;
+}
+
+async function measure(
+  { loaded: d }: Loaded,
+  x: Float32Array<ArrayBuffer>,
+  options: { room?: number; target?: Float32Array<ArrayBuffer>; variant?: LinearVariant } = {},
+): Promise<Measured> {
+  const rows = x.length / d.spec.dIn;
+  const room = options.room ?? d.spec.latents;
+  rig.put('x', lying(x, d.spec.dIn, d.input));
+  rig.put('target', lying(options.target ?? x, d.spec.dOut, d.output));
+  const needs = new Needs();
+  const ops = new DictionaryOps(VARIANTS[options.variant ?? 'register'], needs);
+  const program = [
+    ...ops.measureRead(d, { hook: HOOK, buffer: 'x', rows }, '0', room, { to: 'lists', offset: 0 }),
+    ...ops.measureTarget(d, { hook: HOOK, buffer: 'target', rows }, '0', { to: 'errors', offset: 0 }, { to: 'out', offset: 0 }),
+  ];
+  for (const [name, bytes] of needs.sizes) rig.reserve(name, bytes);
+  rig.reserve('lists', 4 * rows * listWords(room));
+  rig.reserve('errors', 8 * rows);
+  rig.reserve('out', 4 * rows * d.output.words);
+  await rig.run(...program);
+  const lists = await rig.words('lists');
+  const read = Array.from({ length: rows }, (_, r) => readList(lists, r * listWords(room)));
+  const y = await rig.floats('out');
+  return {
+    pairs: read.map(({ pairs }) => pairs),
+    truncated: read.map(({ truncated }) => truncated),
+    errors: await rig.floats('errors'),
+    y: Float32Array.from({ length: rows * d.spec.dOut }, (_, i) =>
+      at(y, Math.floor(i / d.spec.dOut) * d.output.words + place(d.output, i % d.spec.dOut)),
+    ),
+  };
+}
+
+const place = ({ width, stride }: Lying, i: number): number => Math.floor(i / width) * stride + (i % width);
+function lying(x: ArrayLike<number>, d: number, to: Lying): Float32Array<ArrayBuffer> {
+  const rows = x.length / d;
+  const out = new Float32Array(rows * to.words);
+  for (let r = 0; r < rows; r++) for (let i = 0; i < d; i++) out[r * to.words + place(to, i)] = at(x, r * d + i);
+  return out;
+}
+
+/** Lists against the twin's activations: the same latents, and each value within `tolerance` of the row's largest. */
+function expectSame(pairs: readonly [number, number][][], expected: Float64Array, latents: number, tolerance: number): void {
+  pairs.forEach((row, r) => {
+    const whole = expected.subarray(r * latents, (r + 1) * latents);
+    const active = [...whole.keys()].filter((m) => at(whole, m) > 0);
+    expect(row.map(([m]) => m).sort((a, b) => a - b)).toEqual(active);
+    const dense = new Float64Array(latents);
+    for (const [m, value] of row) dense[m] = value;
+    rig.expectRows('encode', `row ${r}`, dense, whole, latents, tolerance);
+    const values = row.map(([, value]) => value);
+    expect(values).toEqual([...values].sort((a, b) => b - a));
+  });
+}
+
+async function check(
+  wanted: Wanted,
+  rows: number,
+  options: { lying?: Lying; out?: Lying; variant?: LinearVariant; tolerance?: number } = {},
+): Promise<void> {
+  const d = await load(wanted, options.lying, options.out);
+  const x = rowsOf(rows, wanted.dIn, 7 + rows);
+  const transcoder = wanted.hookOut !== undefined && wanted.hookOut !== wanted.hookIn;
+  const target = transcoder ? rowsOf(rows, wanted.dOut ?? wanted.dIn, 99) : x;
+  const { pairs, truncated, errors, y } = await measure(d, x, { target, ...(options.variant ? { variant: options.variant } : {}) });
+  const tolerance = options.tolerance ?? TIGHT;
+  expect(truncated).not.toContain(true);
+  expectSame(pairs, encode(d.twin, x), wanted.latents, tolerance);
+  expect(pairs.flat().length).toBeGreaterThan(0);
+  rig.expectRows('decode', JSON.stringify(wanted), y, reconstruct(d.twin, x), d.twin.spec.dOut, tolerance);
+  const error = errorTerm(d.twin, x, target);
+  const dOut = d.twin.spec.dOut;
+  for (let r = 0; r < rows; r++) {
+    const norm = (v: ArrayLike<number>): number => Math.hypot(...Array.from({ length: dOut }, (_, i) => at(v, r * dOut + i)));
+    expect(Math.abs(at(errors, 2 * r) - norm(error)) / norm(target)).toBeLessThan(tolerance);
+    expect(Math.abs(at(errors, 2 * r + 1) / norm(target) - 1)).toBeLessThan(tolerance);
+  }
+}
+
+const KINDS = [{ activation: 'relu' }, { activation: 'jumprelu' }, { activation: 'topk', k: 7 }, { activation: 'gated' }] as const;
+
+describe.each(KINDS)('$activation', (kind) => {
+  test.each([
+    [1, 8, 5],
+    [3, 20, 52],
+    [6, 67, 257],
+    [2, 33, 1030],
+  ])('%i rows, d %i, %i latents', (rows, dIn, latents) =>
+    check({ ...kind, ...('k' in kind ? { k: Math.min(kind.k, latents) } : {}), dIn, latents, hookIn: HOOK, seed: rows }, rows),
+  );
+
+  test.each(['F16', 'BF16'] as const)('weights stored as %s', (dtype) =>
+    check({ ...kind, dIn: 22, latents: 70, hookIn: HOOK, dtype, seed: 11 }, 5),
+  );
+
+  test.each([
+    ['layer_norm', 1],
+    ['scale', 0.37],
+  ] as const)('input normalised: %s', (normalisation, scale) =>
+    check({ ...kind, dIn: 21, latents: 64, hookIn: HOOK, contract: { normalisation, scale }, seed: 12 }, 4),
+  );
+
+  test('b_dec not subtracted', () =>
+    check({ ...kind, dIn: 20, latents: 40, hookIn: HOOK, contract: { subtractBDec: false }, seed: 13 }, 3));
+
+  test('heads side by side, padded one by one', () => {
+    const heads: Lying = { d: 15, width: 5, stride: 8, words: 24 };
+    return check({ ...kind, dIn: 15, latents: 40, hookIn: 'blocks.0.attn.hook_z', contract: { reshape: 'hook_z' }, seed: 14 }, 4, {
+      lying: heads,
+      out: heads,
+    });
+  });
+  test('heads and layer_norm together', () => {
+    const heads: Lying = { d: 15, width: 5, stride: 8, words: 24 };
+    const contract = { reshape: 'hook_z', normalisation: 'layer_norm' } as const;
+    return check({ ...kind, dIn: 15, latents: 40, hookIn: 'blocks.0.attn.hook_z', contract, seed: 15 }, 4, { lying: heads, out: heads });
+  });
+
+  test.each([false, true])('a transcoder, skip %s', (skip) =>
+    check(
+      { ...kind, dIn: 20, dOut: 27, latents: 52, hookIn: 'blocks.0.ln2.hook_normalized', hookOut: 'blocks.0.hook_mlp_out', skip, seed: 16 },
+      5,
+    ),
+  );
+
+  test.each(['workgroup', 'subgroup', 'tiled'] as const)('with the %s kernels', async (variant) => {
+    if (variant === 'subgroup' && !rig.gpu.device.features.has('subgroups')) return;
+    await check({ ...kind, dIn: 36, latents: 130, hookIn: HOOK, seed: 17 }, variant === 'tiled' ? 70 : 3, { variant });
+  });
+});
+
+test('rescaled by the decoder’s norms before top k', () =>
+  check({ activation: 'topk', k: 9, dIn: 24, latents: 60, hookIn: HOOK, contract: { rescaleByDecoderNorm: true }, seed: 18 }, 4));
+test('rescaled, with thresholds', () =>
+  check({ activation: 'jumprelu', dIn: 24, latents: 60, hookIn: HOOK, contract: { rescaleByDecoderNorm: true }, seed: 19 }, 4));
+
+describe('lists', () => {
+  test('too short for what is active: the largest come, it says so, and the reconstruction is whole all the same', async () => {
+    const d = await load({ activation: 'relu', dIn: 16, latents: 300, hookIn: HOOK, seed: 20 });
+    const x = rowsOf(3, 16, 5);
+    const { pairs, truncated, y } = await measure(d, x, { room: 10 });
+    const expected = encode(d.twin, x);
+    pairs.forEach((row, r) => {
+      const whole = expected.subarray(r * 300, (r + 1) * 300);
+      const largest = [...whole.keys()].sort((a, b) => at(whole, b) - at(whole, a)).slice(0, 10);
+      expect(row.map(([m]) => m)).toEqual(largest);
+    });
+    expect(truncated).toEqual([true, true, true]);
+    rig.expectRows('decode', 'more active than listed', y, reconstruct(d.twin, x), 16, TIGHT);
+  });
+
+  test('of equal values the lowest latents, in top k and in a short list', async () => {
+    // Every latent the same: whoever is chosen is chosen by its number.
+    const same = async (wanted: Wanted, room: number): Promise<number[]> => {
+      const d = await load(wanted);
+      const { latents, dIn } = wanted;
+      rig.write('d1.enc#0', 0, new Float32Array(latents * dIn).fill(0.5));
+      rig.write(
+        'd1.params',
+        0,
+        Float32Array.from({ length: 4 * latents }, (_, i) => (i % 4 === 3 ? 1 : 0)),
+      );
+      const { pairs } = await measure(d, new Float32Array(dIn).fill(1), { room });
+      return (pairs[0] ?? []).map(([m]) => m);
+    };
+    const first = Array.from({ length: 13 }, (_, i) => i);
+    expect(await same({ activation: 'topk', k: 13, dIn: 8, latents: 1000, hookIn: HOOK }, 13)).toEqual(first);
+    rig.clear();
+    expect(await same({ activation: 'relu', dIn: 8, latents: 1000, hookIn: HOOK }, 13)).toEqual(first);
+  });
+
+  test('nothing active: an empty list, and b_dec alone', async () => {
+    const d = await load({ activation: 'relu', dIn: 8, latents: 20, hookIn: HOOK, seed: 21 });
+    rig.write(
+      'd1.params',
+      0,
+      Float32Array.from({ length: 80 }, (_, i) => (i % 4 === 0 ? -1e6 : i % 4 === 3 ? 1 : 0)),
+    );
+    const { pairs, y } = await measure(d, rowsOf(2, 8, 3));
+    expect(pairs).toEqual([[], []]);
+    const bias = d.twin.tensors['b_dec'] ?? [];
+    rig.expectRows(
+      'decode',
+      'nothing',
+      y,
+      Float64Array.from({ length: 16 }, (_, i) => at(bias, i % 8)),
+      8,
+      TIGHT,
+    );
+  });
+});
+
+test('a decoder and an encoder in several pieces', async () => {
+  // As if the largest binding were small: what 65,536 latents of 768 are under default limits.
+  const { gpu } = rig;
+  const limits = gpu.limits;
+  const small = Object.create(gpu, {
+    limits: {
+      value: new Proxy(limits, { get: (all, key) => (key === 'maxStorageBufferBindingSize' ? 4096 : (Reflect.get(all, key) as unknown)) }),
+    },
+  }) as typeof gpu;
+  const made = randomDictionary({ activation: 'topk', k: 12, dIn: 20, latents: 333, hookIn: HOOK, seed: 22 });
+  const loaded = await loadDictionary({
+    gpu: small,
+    pool: rig.pool,
+    name: 'd1',
+    record: made.record,
+    reader: made.reader,
+    input: plainly(20),
+    output: plainly(20),
+  });
+  expect(loaded.encoder.pieces.length).toBeGreaterThan(5);
+  const x = rowsOf(3, 20, 8);
+  const { pairs, y } = await measure({ ...made, loaded }, x);
+  expectSame(pairs, encode(made.twin, x), 333, TIGHT);
+  rig.expectRows('decode', 'in pieces', y, reconstruct(made.twin, x), 20, TIGHT);
+});
