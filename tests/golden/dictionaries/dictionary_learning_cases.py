@@ -68,7 +68,7 @@ def as_pretrained(ae: torch.nn.Module, folder: Path) -> torch.nn.Module:
 
 
 def trainer_of(kind, **more):
-    common = {"steps": 1000, "activation_dim": D_IN, "dict_size": LATENTS, "layer": 4, "lm_name": "EleutherAI/pythia-70m-deduped"}
+    common = {"steps": 10_000, "activation_dim": D_IN, "dict_size": LATENTS, "layer": 4, "lm_name": "EleutherAI/pythia-70m-deduped"}
     return kind(**common, device="cpu", submodule_name="resid_post_layer_4", **more)
 
 
