@@ -5,6 +5,8 @@
 import type { Tensor } from '../../workers/api';
 import type { DictionarySpec } from '../../workers/dictionary/spec';
 import type { OpenedFile } from '../../workers/contract';
+import type { LatentEdit } from '../reference/dictionary-edits';
+import type { Scores } from '../reference/dictionary-scores';
 import type { Read } from './fixture';
 import { readSafetensors } from './safetensors';
 
@@ -84,6 +86,10 @@ export interface DictionaryCase {
   assumed: string[];
   /** The files want a scale that they do not hold: `scaled_activations` and `scaled_reconstruction` are with this one. */
   scaledBy?: number;
+  /** `edited` is the library's own answer to these, its error term kept. */
+  edits?: LatentEdit[];
+  /** What the library scores itself at over all rows of x. */
+  scores?: Partial<Scores>;
   /** Latents tie by construction. */
   ties?: boolean;
   /** How near any row comes to another set of active latents, over its largest pre-activation. */
@@ -94,7 +100,7 @@ export interface DictionaryCase {
 export interface DictionaryFixture {
   about: DictionaryCase;
   files: OpenedFile[];
-  /** `x` [n, dIn], `activations` [n, latents], `reconstruction` [n, dOut]; where there are such, `folded_activations`, `scaled_…`. */
+  /** `x` [n, dIn], `activations` [n, latents], `reconstruction` [n, dOut]; where there are such, `folded_activations`, `scaled_…`, `edited`. */
   expected: ReadonlyMap<string, Tensor>;
 }
 

@@ -29,6 +29,13 @@ MARGIN = 2e-4
 # Of a row's largest value: what every mistake must move somewhere.
 BITE = 1e-3
 
+# In the form of tests/reference/dictionary-edits.ts.
+EDITS = (
+    {"latent": 3, "op": "set", "value": 4.5, "strength": 1},
+    {"latent": 17, "op": "scale", "value": -2, "strength": 1},
+    {"latent": 40, "op": "add", "value": 1.25, "strength": 1},
+)
+
 Run = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -83,6 +90,10 @@ class Made:
     folded: Run | None = None
     # (scale, run): where the files say that a scale is wanted and do not hold it.
     scaled: tuple[float, Run] | None = None
+    # The library's own edit of latents with the error term kept: EDITS in force in every row.
+    edited: Callable[[torch.Tensor], torch.Tensor] | None = None
+    # What the library scores itself at, x being the target too, under the names of tests/reference/dictionary-scores.ts.
+    scores: Callable[[torch.Tensor], dict[str, float]] | None = None
     # Fields of the spec that the files do not say.
     assumed: tuple[str, ...] = ()
     note: str = ""
@@ -153,6 +164,8 @@ def attempt(each: Case, seed: int, files: Path) -> tuple[Made, dict[str, torch.T
         if made.folded:
             expected["folded_activations"], again = made.folded(x.double())
             close(f"{each.name}: the folded reconstruction", again, out)
+        if made.edited:
+            expected["edited"] = made.edited(x.double())
         if made.scaled:
             expected["scaled_activations"], expected["scaled_reconstruction"] = made.scaled[1](x.double())
     return made, expected, margin
@@ -198,6 +211,8 @@ def write(each: Case, seed: int, files: Path, made: Made, expected: dict[str, to
         "spec": json_spec,
         "assumed": list(made.assumed),
         **({"scaledBy": made.scaled[0]} if made.scaled else {}),
+        **({"edits": EDITS} if made.edited else {}),
+        **({"scores": made.scores(expected["x"].double())} if made.scores else {}),
         **({"ties": True} if made.ties else {}),
         "margin": float(f"{margin:.3g}"),
         **({"note": made.note} if made.note else {}),

@@ -12,6 +12,7 @@ import { at } from '../../reference/array';
 import { decode, encode, errorTerm, reconstruct, tensor, type Dictionary } from '../../reference/dictionary';
 import { latentEdits, splice } from '../../reference/dictionary-edits';
 import { foldDecoderNorms, foldScale } from '../../reference/dictionary-fold';
+import { scores, type Scores } from '../../reference/dictionary-scores';
 import { canonical } from './dictionaries/formats';
 
 const ROOT = new URL('../../golden/fixtures/', import.meta.url);
@@ -67,11 +68,12 @@ describe.each(DICTIONARIES)('%s', async (name) => {
   test('with its error it is what stood there; edits at strength 0 are nothing', () => {
     // What stands at a transcoder's hookOut: any rows of that width.
     const y = spec.hookIn === spec.hookOut ? x : expected(fixture, 'reconstruction').data.map((value, i) => value + Math.sin(i));
-    const again = errorTerm(dictionary, x, y).map((error, i) => at(reconstruct(dictionary, x), i) + error);
+    const clean = reconstruct(dictionary, x);
+    const again = errorTerm(dictionary, x, y).map((error, i) => at(clean, i) + error);
     expectRows('f(x) + error', again, y, spec.dOut, 1e-12);
     expect([...splice(dictionary, { keepError: true, strength: 1 }, x, y)]).toEqual([...y]);
     expect([...splice(dictionary, { keepError: false, strength: 0 }, x, y)]).toEqual([...y]);
-    expectRows('spliced', splice(dictionary, { keepError: false, strength: 1 }, x, y), reconstruct(dictionary, x), spec.dOut, 1e-9);
+    expectRows('spliced', splice(dictionary, { keepError: false, strength: 1 }, x, y), clean, spec.dOut, 1e-9);
     const off = latentEdits(dictionary, [{ latent: 3, op: 'set', value: 9, strength: 0 }], x, y);
     expectRows('an edit at strength 0', off, y, spec.dOut, 1e-12);
   });
@@ -83,7 +85,19 @@ describe.each(DICTIONARIES)('%s', async (name) => {
       expectTensor('folded reconstruction', reconstruct(folded, x), expected(fixture, 'reconstruction'));
     });
 
-  const scale = fixture.about.scaledBy;
+  const { edits, scores: theirs, scaledBy: scale } = fixture.about;
+  if (edits)
+    test('its library’s edits, with the error term kept', () => {
+      expectTensor('edited', latentEdits(dictionary, edits, x), expected(fixture, 'edited'));
+    });
+
+  if (theirs)
+    // dictionary_learning counts in float32 whatever it is given.
+    test('its library’s scores', () => {
+      const ours = scores({ activations, latents: spec.latents, target: x, output: reconstruct(dictionary, x), dOut: spec.dOut });
+      for (const [score, value] of Object.entries(theirs)) expect(ours[score as keyof Scores] / value, score).toBeCloseTo(1, 6);
+    });
+
   if (scale !== undefined)
     test('at its dataset’s scale, before and after folding it', () => {
       const scaled = scaledBy(dictionary, scale);

@@ -122,7 +122,9 @@ function llamaScope(source: Source): Canonical {
   const decoder = Float64Array.from(weights['W_dec'] ?? [], (value) => value * across);
   const threshold = Float64Array.from({ length: spec.latents }, (_, m) => {
     const norm = Math.hypot(...decoder.subarray(m * spec.dOut, (m + 1) * spec.dOut));
-    const theta = isFirstLayout(config) ? (config.jump_relu_threshold * Math.sqrt(config.d_model)) / norms.in : Math.exp(at(log?.data ?? [], m));
+    const theta = isFirstLayout(config)
+      ? (config.jump_relu_threshold * Math.sqrt(config.d_model)) / norms.in
+      : Math.exp(at(log?.data ?? [], m));
     return theta / norm;
   });
   return { ...weights, W_dec: decoder, b_enc: encoder, b_dec: Float64Array.from(bias, (value) => value * across), threshold };

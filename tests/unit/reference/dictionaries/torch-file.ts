@@ -54,7 +54,7 @@ function unpickle(bytes: Uint8Array, storage: (kind: string, key: string) => Sto
     for (let i = 0; i < pairs.length; i += 2) into.set(String(pairs[i]), pairs[i + 1]);
   };
   const line = (from: number): number => bytes.indexOf(10, from);
-  for (let at = 0; ; ) {
+  for (let at = 0; ;) {
     const op = String.fromCharCode(bytes[at++] ?? 0);
     if (op === '.') return stack.pop();
     else if (op === '\x80') at += 1;
@@ -117,7 +117,10 @@ export function readNpz(bytes: Uint8Array): Map<string, Tensor> {
     if (!header.includes("'<f4'") || !header.includes("'fortran_order': False")) throw new Error(`${file}: ${header}`);
     const shape = [...(/\(([^)]*)\)/.exec(header)?.[1] ?? '').matchAll(/\d+/g)].map(Number);
     const count = shape.reduce((product, n) => product * n, 1);
-    out.set(file.replace(/\.npy$/, ''), { shape, data: Float32Array.from({ length: count }, (_, i) => view.getFloat32(start + 4 * i, true)) });
+    out.set(file.replace(/\.npy$/, ''), {
+      shape,
+      data: Float32Array.from({ length: count }, (_, i) => view.getFloat32(start + 4 * i, true)),
+    });
   }
   return out;
 }
