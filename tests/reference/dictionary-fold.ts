@@ -12,7 +12,11 @@ import { decoderNorms, tensor, type Dictionary } from './dictionary';
 const LEAST_NORM = 1e-8;
 
 /** The named tensors with latent m's entries multiplied by factor(m), and the others as they are. */
-function timesLatent(dictionary: Dictionary, names: readonly string[], factor: (latent: number) => number): Record<string, ArrayLike<number>> {
+function timesLatent(
+  dictionary: Dictionary,
+  names: readonly string[],
+  factor: (latent: number) => number,
+): Record<string, ArrayLike<number>> {
   const out: Record<string, ArrayLike<number>> = { ...dictionary.tensors };
   for (const name of names) {
     const values = tensor(dictionary, name);

@@ -146,8 +146,7 @@ export function decode(dictionary: Dictionary, activations: ArrayLike<number>, x
 }
 
 /** decode(encode(x)). */
-export const reconstruct = (dictionary: Dictionary, x: ArrayLike<number>): Float64Array =>
-  decode(dictionary, encode(dictionary, x), x);
+export const reconstruct = (dictionary: Dictionary, x: ArrayLike<number>): Float64Array => decode(dictionary, encode(dictionary, x), x);
 
 /** What the dictionary misses, [n, dOut]: y − f(x), y being what stands at its hookOut (x itself unless it is a transcoder). */
 export function errorTerm(dictionary: Dictionary, x: ArrayLike<number>, y: ArrayLike<number> = x): Float64Array {

@@ -123,7 +123,8 @@ def mistakes(spec: Spec, w: Tensors) -> Iterator[tuple[str, Spec, Tensors, bool]
         yield "no top k", replace(spec, activation="relu"), w, True
     if spec.activation == "jumprelu":
         yield "no threshold", replace(spec, activation="relu"), w, True
-        yield "thresholds of the neighbours", spec, w | {"threshold": w["threshold"].roll(1)}, True
+        if w["threshold"].unique().numel() > 1:
+            yield "thresholds of the neighbours", spec, w | {"threshold": w["threshold"].roll(1)}, True
     if spec.activation == "gated":
         yield "no r_mag", spec, w | {"r_mag": torch.zeros_like(w["r_mag"])}, True
         yield "gate for magnitude", spec, w | {"b_gate": w["b_mag"], "b_mag": w["b_gate"]}, True

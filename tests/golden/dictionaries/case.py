@@ -29,6 +29,13 @@ MARGIN = 2e-4
 # Of a row's largest value: what every mistake must move somewhere.
 BITE = 1e-3
 
+# In the form of tests/reference/dictionary-edits.ts.
+EDITS = (
+    {"latent": 3, "op": "set", "value": 4.5, "strength": 1},
+    {"latent": 17, "op": "scale", "value": -2, "strength": 1},
+    {"latent": 40, "op": "add", "value": 1.25, "strength": 1},
+)
+
 Run = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -83,11 +90,17 @@ class Made:
     folded: Run | None = None
     # (scale, run): where the files say that a scale is wanted and do not hold it.
     scaled: tuple[float, Run] | None = None
+    # The library's own edit of latents with the error term kept: EDITS in force in every row.
+    edited: Callable[[torch.Tensor], torch.Tensor] | None = None
+    # What the library scores itself at, x being the target too, under the names of tests/reference/dictionary-scores.ts.
+    scores: Callable[[torch.Tensor], dict[str, float]] | None = None
     # Fields of the spec that the files do not say.
     assumed: tuple[str, ...] = ()
     note: str = ""
     # Two latents tie by construction: the margin is not asked for.
     ties: bool = False
+    # Misreadings of this format alone, as the canonical tensors they come to.
+    wrong: dict[str, Tensors] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,8 +131,9 @@ def close(name: str, found: torch.Tensor, wanted: torch.Tensor, tolerance: float
     assert worst <= tolerance, f"{name}: the canonical form is {worst:.1e} of a row from the library"
 
 
-def bites(spec: Spec, w: Tensors, x: torch.Tensor, right: tuple[torch.Tensor, torch.Tensor]) -> None:
-    for name, wrong_spec, wrong_w, unbiased in canonical.mistakes(spec, w):
+def bites(made: Made, w: Tensors, x: torch.Tensor, right: tuple[torch.Tensor, torch.Tensor]) -> None:
+    own = [(name, made.spec, w | {key: value.double() for key, value in tensors.items()}, True) for name, tensors in made.wrong.items()]
+    for name, wrong_spec, wrong_w, unbiased in [*canonical.mistakes(made.spec, w), *own]:
         wrong = canonical.run(wrong_spec, wrong_w, x, unbiased)
         moved = max(((a - b).abs().amax(-1) / b.abs().amax(-1).clamp(min=1e-30)).max().item() for a, b in zip(wrong, right, strict=True))
         assert moved > BITE, f"“{name}” moves nothing by more than {moved:.1e}"
@@ -143,13 +157,15 @@ def attempt(each: Case, seed: int, files: Path) -> tuple[Made, dict[str, torch.T
         close(f"{each.name}: reconstruction", out, right[1])
         assert torch.equal(acts != 0, right[0] != 0), f"{each.name}: other active latents"
     active = (acts != 0).sum(-1)
-    assert active.min() > 0 and active.max() < acts.shape[-1], f"{each.name}: {active.tolist()} active"
-    bites(made.spec, w, x.double(), right)
+    assert (active > 0).sum() >= ROWS - 1 and active.max() < acts.shape[-1], f"{each.name}: {active.tolist()} active"
+    bites(made, w, x.double(), right)
     expected = {"x": x, "activations": right[0] if made.ties else acts, "reconstruction": right[1] if made.ties else out}
     with torch.no_grad():
         if made.folded:
             expected["folded_activations"], again = made.folded(x.double())
             close(f"{each.name}: the folded reconstruction", again, out)
+        if made.edited:
+            expected["edited"] = made.edited(x.double())
         if made.scaled:
             expected["scaled_activations"], expected["scaled_reconstruction"] = made.scaled[1](x.double())
     return made, expected, margin
@@ -195,6 +211,8 @@ def write(each: Case, seed: int, files: Path, made: Made, expected: dict[str, to
         "spec": json_spec,
         "assumed": list(made.assumed),
         **({"scaledBy": made.scaled[0]} if made.scaled else {}),
+        **({"edits": EDITS} if made.edited else {}),
+        **({"scores": made.scores(expected["x"].double())} if made.scores else {}),
         **({"ties": True} if made.ties else {}),
         "margin": float(f"{margin:.3g}"),
         **({"note": made.note} if made.note else {}),

@@ -19,6 +19,7 @@ if "nnsight" not in sys.modules:
     sys.modules["nnsight"] = stand_in
 
 import dictionary_learning
+from dictionary_learning.evaluation import evaluate
 from dictionary_learning.trainers import BatchTopKTrainer, GatedSAETrainer, JumpReluTrainer, StandardTrainer, TopKTrainer
 from dictionary_learning.trainers.matryoshka_batch_top_k import MatryoshkaBatchTopKTrainer
 
@@ -57,6 +58,15 @@ def runner(ae: torch.nn.Module) -> Run:
     return run
 
 
+def scores(ae: torch.nn.Module):
+    def score(x: torch.Tensor) -> dict[str, float]:
+        found = evaluate(ae, iter([x]))
+        names = {"l0": "l0", "l1_loss": "l1", "cossim": "cosine", "frac_variance_explained": "explainedVarianceDictionaryLearning"}
+        return {ours: found[theirs] for theirs, ours in names.items()}
+
+    return score
+
+
 def as_pretrained(ae: torch.nn.Module, folder: Path) -> torch.nn.Module:
     """The class's own loader, which makes its tensors of the default type and says on the way what it does."""
     torch.set_default_dtype(torch.float64)
@@ -68,7 +78,7 @@ def as_pretrained(ae: torch.nn.Module, folder: Path) -> torch.nn.Module:
 
 
 def trainer_of(kind, **more):
-    common = {"steps": 1000, "activation_dim": D_IN, "dict_size": LATENTS, "layer": 4, "lm_name": "EleutherAI/pythia-70m-deduped"}
+    common = {"steps": 10_000, "activation_dim": D_IN, "dict_size": LATENTS, "layer": 4, "lm_name": "EleutherAI/pythia-70m-deduped"}
     return kind(**common, device="cpu", submodule_name="resid_post_layer_4", **more)
 
 
@@ -84,7 +94,7 @@ def standard(draw: Draw, folder: Path) -> Made:
     laid_out(trainer.ae, linears(w) | {"bias": w["b_dec"]})
     ae = save(trainer, folder)
     note = "AutoEncoder.from_pretrained folds decoder norms by default; `activations` are the file's own, `folded_activations` the loader's."
-    return Made(Spec("relu", HOOK), w, runner(ae), runner(as_pretrained(ae, folder)), assumed=ASSUMED, note=note)
+    return Made(Spec("relu", HOOK), w, runner(ae), runner(as_pretrained(ae, folder)), scores=scores(ae), assumed=ASSUMED, note=note)
 
 
 @case("dictionary-learning-gated", format="dictionary_learning", oracle=LIBRARY)
@@ -93,7 +103,8 @@ def gated(draw: Draw, folder: Path) -> Made:
     trainer = trainer_of(GatedSAETrainer, seed=0)
     biases = {"decoder_bias": w["b_dec"], "gate_bias": w["b_gate"], "mag_bias": w["b_mag"], "r_mag": w["r_mag"]}
     laid_out(trainer.ae, linears(w) | biases)
-    return Made(Spec("gated", HOOK), w, runner(save(trainer, folder)), assumed=ASSUMED)
+    ae = save(trainer, folder)
+    return Made(Spec("gated", HOOK), w, runner(ae), scores=scores(ae), assumed=ASSUMED)
 
 
 @case("dictionary-learning-jumprelu", format="dictionary_learning", oracle=LIBRARY)
@@ -102,7 +113,8 @@ def jumprelu(draw: Draw, folder: Path) -> Made:
     trainer = trainer_of(JumpReluTrainer, seed=0)
     laid_out(trainer.ae, w | {"W_enc": w["W_enc"].T})
     spec = Spec("jumprelu", HOOK, contract=Contract(subtract_b_dec=False))
-    return Made(spec, w, runner(save(trainer, folder)), assumed=ASSUMED)
+    ae = save(trainer, folder)
+    return Made(spec, w, runner(ae), scores=scores(ae), assumed=ASSUMED)
 
 
 @case("dictionary-learning-topk", format="dictionary_learning", oracle=LIBRARY)
@@ -111,7 +123,8 @@ def topk(draw: Draw, folder: Path) -> Made:
     trainer = trainer_of(TopKTrainer, k=K, seed=0)
     # The threshold that training keeps beside k is there and not used: this class encodes by its k unless asked otherwise.
     laid_out(trainer.ae, linears(w) | {"b_dec": w["b_dec"], "threshold": torch.tensor(0.9)})
-    return Made(Spec("topk", HOOK, k=K), w, runner(save(trainer, folder)), assumed=ASSUMED)
+    ae = save(trainer, folder)
+    return Made(Spec("topk", HOOK, k=K), w, runner(ae), scores=scores(ae), assumed=ASSUMED)
 
 
 THRESHOLD = torch.tensor(0.7)
@@ -123,7 +136,7 @@ def batch_topk(draw: Draw, folder: Path) -> Made:
     trainer = trainer_of(BatchTopKTrainer, k=K, seed=0)
     laid_out(trainer.ae, linears(w) | {"b_dec": w["b_dec"], "threshold": THRESHOLD})
     ae = save(trainer, folder)
-    return Made(Spec("jumprelu", HOOK), w | {"threshold": THRESHOLD.expand(LATENTS)}, runner(ae), assumed=ASSUMED)
+    return Made(Spec("jumprelu", HOOK), w | {"threshold": THRESHOLD.expand(LATENTS)}, runner(ae), scores=scores(ae), assumed=ASSUMED)
 
 
 @case("dictionary-learning-matryoshka", format="dictionary_learning", oracle=LIBRARY)
@@ -132,4 +145,4 @@ def matryoshka(draw: Draw, folder: Path) -> Made:
     trainer = trainer_of(MatryoshkaBatchTopKTrainer, k=K, group_fractions=[0.25, 0.25, 0.5], seed=0)
     laid_out(trainer.ae, w | {"W_enc": w["W_enc"].T, "threshold": THRESHOLD})
     ae = save(trainer, folder)
-    return Made(Spec("jumprelu", HOOK), w | {"threshold": THRESHOLD.expand(LATENTS)}, runner(ae), assumed=ASSUMED)
+    return Made(Spec("jumprelu", HOOK), w | {"threshold": THRESHOLD.expand(LATENTS)}, runner(ae), scores=scores(ae), assumed=ASSUMED)

@@ -91,7 +91,7 @@ def gemma_embedding(draw: Draw, folder: Path) -> Made:
     npz(folder / "gemma-scope-2b-pt-res" / "embedding" / "width_1k" / "average_l0_17", w)
     exact = w | {"W_enc": w["W_enc"].double() / D_IN**0.5, "W_dec": w["W_dec"].double() * D_IN**0.5}
     note = "Trained on embeddings before Gemma's scale √d: the loader divides W_enc by it and multiplies W_dec, and leaves b_dec."
-    return answered("jumprelu", Spec("jumprelu", "hook_embed", contract=GEMMA), exact, assumed=ASSUMED, note=note)
+    return answered("jumprelu", Spec("jumprelu", "hook_embed", contract=GEMMA), exact, assumed=ASSUMED, note=note, wrong={"no √d": w})
 
 
 def gemma_2(path: Path, w: Tensors, cfg: dict) -> None:

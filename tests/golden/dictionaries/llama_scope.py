@@ -87,7 +87,10 @@ def built(draw: Draw, folder: Path, hook_in: str, hook_out: str, norms: dict[str
     write(w, folder, hook_in, hook_out, norms, threshold)
     contract = Contract(normalisation="scale", scale=factors(norms)[0], subtract_b_dec=False)
     spec = Spec("jumprelu", hook_in, hook_out, contract=contract)
-    return Made(spec, in_file_units(w, norms, threshold), lm_saes(folder), **more)
+    exact = in_file_units(w, norms, threshold)
+    flat = torch.full((LATENTS,), threshold).double()
+    wrong = {"a threshold as it stands": {"threshold": flat}, "SAELens's threshold": {"threshold": flat * spec.contract.scale}}
+    return Made(spec, exact, lm_saes(folder), wrong=wrong, **more)
 
 
 @case("llama-scope", format="llama_scope", oracle=ORACLE, writer="by hand")
@@ -144,4 +147,5 @@ def r1(draw: Draw, folder: Path) -> Made:
     thresholds = log.double().exp() / w["W_dec"].double().norm(dim=-1)
     spec = Spec("jumprelu", RESID, contract=Contract(subtract_b_dec=False))
     note = "The scale of the dataset is not in these files: `scaled_…` is with `scaledBy`, in the units of the scaled activations."
-    return Made(spec, w | {"threshold": thresholds}, at_scale(1.0), scaled=(0.37, at_scale(0.37)), assumed=ASSUMED, note=note)
+    wrong = {"SAELens's threshold": {"threshold": log.double().exp()}}
+    return Made(spec, w | {"threshold": thresholds}, at_scale(1.0), wrong=wrong, scaled=(0.37, at_scale(0.37)), assumed=ASSUMED, note=note)

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from sae_lens import SAE, __version__
+from sae_lens.evals import ExplainedVarianceCalculator
 from sae_lens.registry import get_sae_class
 from sae_lens.saes.batchtopk_sae import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
 from sae_lens.saes.jumprelu_sae import JumpReLUTrainingSAE, JumpReLUTrainingSAEConfig
@@ -13,7 +14,7 @@ from sae_lens.saes.matryoshka_batchtopk_sae import MatryoshkaBatchTopKTrainingSA
 from sae_lens.saes.sae import SAEMetadata
 
 from dictionaries.canonical import Contract, Spec, Tensors
-from dictionaries.case import D_IN, D_OUT, K, LATENTS, Draw, Made, Run, case
+from dictionaries.case import D_IN, D_OUT, EDITS, K, LATENTS, Draw, Made, Run, case
 
 LIBRARY = f"sae-lens {__version__}"
 HOOK = "blocks.4.hook_resid_pre"
@@ -58,6 +59,35 @@ def runner(sae: SAE) -> Run:
     return run
 
 
+def edited(sae: SAE):
+    """EDITS by a hook on the activations, with the library's error term kept: of a pass that no hook touches."""
+
+    def edit(acts: torch.Tensor, hook):
+        acts = acts.clone()
+        for each in EDITS:
+            before = acts[..., each["latent"]]
+            acts[..., each["latent"]] = {"set": 0 * before + each["value"], "add": before + each["value"], "scale": before * each["value"]}[each["op"]]
+        return acts
+
+    def run(x: torch.Tensor) -> torch.Tensor:
+        sae.use_error_term = True
+        rows = x.unflatten(-1, (HEADS, -1)) if sae.cfg.reshape_activations == "hook_z" else x
+        return sae.run_with_hooks(rows, fwd_hooks=[("hook_sae_acts_post", edit)]).reshape(x.shape)
+
+    return run
+
+
+def scores(sae: SAE):
+    def score(x: torch.Tensor) -> dict[str, float]:
+        with torch.no_grad():
+            _, out = runner(sae)(x)
+        calculator = ExplainedVarianceCalculator()
+        calculator.add_batch(sae_output=out, hidden_acts=x)
+        return {"explainedVarianceSaeLens": calculator.compute()}
+
+    return score
+
+
 def simple(draw: Draw, folder: Path, architecture: str, spec: Spec, *, dtype="float32", at="", w: Tensors | None = None, **cfg) -> tuple[Tensors, Path]:
     """Draws, builds, fills and saves one of the inference classes; the folder is named for the hook, as runs are uploaded."""
     d_out = cfg.get("d_out", D_IN)
@@ -82,7 +112,10 @@ def simple(draw: Draw, folder: Path, architecture: str, spec: Spec, *, dtype="fl
 
 
 def made(spec: Spec, w: Tensors, path: Path, fold: bool = True, **more) -> Made:
+    """What the library says of a saved dictionary. Its transcoders have no error term."""
     folded = runner(read(path, fold=True)) if fold else None
+    if spec.out == spec.hook_in:
+        more |= {"edited": edited(read(path)), "scores": scores(read(path))}
     return Made(spec, w, runner(read(path)), folded, **more)
 
 
@@ -196,6 +229,9 @@ def after_training(draw: Draw, folder: Path, sae_class, config_class, **cfg) -> 
     sae.topk_threshold.fill_(0.65)
     path = folder / HOOK
     sae.save_inference_model(path)
+    # The library writes the keys in the order of a set, which is another in every run.
+    cfg = path / "cfg.json"
+    cfg.write_text(json.dumps(json.loads(cfg.read_text()), sort_keys=True))
     return made(Spec("jumprelu", HOOK), saved_tensors(path), path)
 
 

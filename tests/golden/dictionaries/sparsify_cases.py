@@ -32,6 +32,14 @@ def runner(coder: SparseCoder) -> Run:
     return run
 
 
+def scores(coder: SparseCoder):
+    def score(x: torch.Tensor) -> dict[str, float]:
+        with torch.no_grad():
+            return {"fvu": coder(x).fvu.item()}
+
+    return score
+
+
 def save(coder: SparseCoder, path: Path) -> SparseCoder:
     coder.save_to_disk(path)
     return SparseCoder.load_from_disk(path).double()
@@ -44,7 +52,8 @@ def topk(draw: Draw, folder: Path) -> Made:
     coder = SparseCoder(D_IN, SparseCoderConfig(k=K, expansion_factor=3))
     fill(coder, w)
     spec = Spec("topk", "blocks.4.hook_resid_post", k=K)
-    return Made(spec, w, runner(save(coder, folder / RUN / "layers.4")), assumed=ASSUMED)
+    coder = save(coder, folder / RUN / "layers.4")
+    return Made(spec, w, runner(coder), scores=scores(coder), assumed=ASSUMED)
 
 
 @case("sparsify-topk-ties", format="sparsify", oracle="the canonical form", writer=LIBRARY)
