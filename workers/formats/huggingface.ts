@@ -11,7 +11,7 @@ import { readAll } from './read';
 import { collect, listed } from './reasons';
 import { readHeader, type HeaderTensor } from './safetensors';
 import { findShards, isIndex, isTraining, isWeights, saysModel, type Shards } from './shards';
-import { readTorchWeights } from './torch-weights';
+import type { TorchWeights } from './torch-weights';
 
 /** A tensor of a checkpoint: `file` is an index into the folder's `weights`. */
 export interface FolderTensor extends HeaderTensor {
@@ -49,6 +49,9 @@ const READ = new Set([
   'chat_template.jinja',
   'chat_template.json',
 ]);
+/** Read when a checkpoint of PyTorch's is dropped: the way to the first token needs none of it. */
+const readTorchWeights = async (shard: Dropped): Promise<TorchWeights> => (await import('./torch-weights')).readTorchWeights(shard);
+
 const CONFIG_HINT = 'Download config.json again; it must be a JSON object.';
 const OPTIONAL_HINT = 'Download it again, or leave it out.';
 const TOKENIZER_HINT = 'Download tokenizer.json again, from the same checkpoint.';

@@ -55,8 +55,9 @@ async function inflate(zip: Zip, entry: ZipEntry, start: number, from: number, t
     }
     at += chunk.length;
   });
-  for (let piece = 0; piece < entry.packed && at < to; piece += PIECE) {
-    const end = Math.min(piece + PIECE, entry.packed);
+  // The first pieces are small: a header is often all that is wanted.
+  for (let piece = 0, end = 0; piece < entry.packed && at < to; piece = end) {
+    end = Math.min(piece + Math.min(STEP + piece, PIECE), entry.packed);
     const packed = await readPiece(zip.file, start + piece, start + end, zip.name);
     for (let step = 0; step < packed.length && at < to; step += STEP) {
       try {
