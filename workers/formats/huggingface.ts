@@ -10,7 +10,8 @@ import { readObject, type JsonObject } from './json';
 import { readAll } from './read';
 import { collect, listed } from './reasons';
 import { readHeader, type HeaderTensor } from './safetensors';
-import { findShards, isIndex, isWeights, type Shards } from './shards';
+import { findShards, isIndex, isTraining, isWeights, saysModel, type Shards } from './shards';
+import type { TorchWeights } from './torch-weights';
 
 /** A tensor of a checkpoint: `file` is an index into the folder's `weights`. */
 export interface FolderTensor extends HeaderTensor {
@@ -27,6 +28,7 @@ export interface ModelFolder {
   generationConfig: JsonObject;
   /** From a file of its own. */
   chatTemplate?: string;
+  /** The files that will be kept: as dropped, or put together from slices of what was (torch-weights.ts). */
   weights: Dropped[];
   tensors?: FolderTensor[];
   reasons: LabError[];
@@ -47,22 +49,29 @@ const READ = new Set([
   'chat_template.jinja',
   'chat_template.json',
 ]);
+/** Read when a checkpoint of PyTorch's is dropped: the way to the first token needs none of it. */
+const readTorchWeights = async (shard: Dropped): Promise<TorchWeights> => (await import('./torch-weights')).readTorchWeights(shard);
+
 const CONFIG_HINT = 'Download config.json again; it must be a JSON object.';
 const OPTIONAL_HINT = 'Download it again, or leave it out.';
 const TOKENIZER_HINT = 'Download tokenizer.json again, from the same checkpoint.';
 
 const WHY: readonly [RegExp, string][] = [
-  [/\.(bin|pt|pth|ckpt|msgpack|h5|onnx|gguf|ot|tflite)$/i, 'weights in a format that Loupe does not read; it reads .safetensors'],
+  [
+    /\.(bin|pt|pth|ckpt|msgpack|h5|onnx|gguf|ot|tflite)$/i,
+    'not in a format whose weights Loupe reads: .safetensors, pytorch_model.bin, .pt, .pth',
+  ],
   [/^(vocab\.(json|txt)|merges\.txt|tokenizer\.model|spiece\.model|added_tokens\.json)$/i, 'tokenizer.json says the same, and more'],
   [/^(readme|license|licence|notice|use_policy)/i, 'for people to read'],
 ];
-const whyNot = (name: string): string => WHY.find(([pattern]) => pattern.test(name))?.[1] ?? 'not part of what Loupe reads from a model';
+const whyNot = (name: string): string =>
+  isTraining(name)
+    ? 'the state of a training run, no weights'
+    : (WHY.find(([pattern]) => pattern.test(name))?.[1] ?? 'not part of what Loupe reads from a model');
 
 export async function sortDrop(files: readonly OpenedFile[]): Promise<Sorted> {
   const { folders, ignored } = sortIntoFolders(files);
-  const wanting = [...folders].filter(([, list]) =>
-    list.some((each) => each.name === 'config.json' || isWeights(each.name) || isIndex(each.name)),
-  );
+  const wanting = [...folders].filter(([, list]) => list.some((each) => each.name === 'config.json' || saysModel(each.name)));
   const complete = wanting.filter(([, list]) => list.some((each) => each.name === 'config.json')).map(([folder]) => folder);
   const models: ModelFolder[] = [];
   const reasons: LabError[] = [];
@@ -75,7 +84,7 @@ export async function sortDrop(files: readonly OpenedFile[]): Promise<Sorted> {
     } else if (parent !== undefined) {
       for (const each of list) ignored.push({ file: each.path, why: `below the model in “${parent}”, which does without it` });
     } else if (wanting.some(([other]) => other === folder)) {
-      const weights = list.filter((each) => isWeights(each.name) || isIndex(each.name)).map((each) => each.name);
+      const weights = list.filter((each) => saysModel(each.name)).map((each) => each.name);
       reasons.push(
         new LabError(
           'config-missing',
@@ -92,7 +101,7 @@ export async function sortDrop(files: readonly OpenedFile[]): Promise<Sorted> {
         files.length === 0
           ? 'Nothing was dropped.'
           : `Nothing here is a model: ${listed(files.map((each) => each.path || each.file.name))}.`,
-        'Drop a model as a folder with config.json, tokenizer.json and .safetensors weights.',
+        'Drop a model as a folder with config.json, tokenizer.json and its weights (.safetensors, or a PyTorch checkpoint).',
       ),
     );
   return { models, ignored, reasons };
@@ -126,7 +135,7 @@ async function readFolder(folder: string, where: string, list: readonly Dropped[
       ),
     );
   const shards = await collect(reasons, () => findShards(list, where, ignored));
-  const tensors = shards && (await readShards(shards, reasons));
+  const read = shards && (await readShards(shards, reasons, ignored));
   for (const each of list) {
     if (!READ.has(each.name) && !isWeights(each.name) && !isIndex(each.name)) ignored.push({ file: each.path, why: whyNot(each.name) });
   }
@@ -138,8 +147,8 @@ async function readFolder(folder: string, where: string, list: readonly Dropped[
     tokenizerConfig: { ...special, ...tokenizerConfig },
     generationConfig: generationConfig ?? {},
     ...(chatTemplate !== undefined && { chatTemplate }),
-    weights: shards?.files ?? [],
-    ...(tensors && { tensors }),
+    weights: read?.weights ?? shards?.files ?? [],
+    ...(read && { tensors: read.tensors }),
     reasons,
   };
 }
@@ -152,12 +161,20 @@ async function readTemplate({ file, path }: Dropped): Promise<string> {
 }
 
 /** Every shard's header, and the index held against them; undefined where something is wrong with either. */
-async function readShards({ files, map }: Shards, reasons: LabError[]): Promise<FolderTensor[] | undefined> {
+async function readShards(
+  { form, files, map }: Shards,
+  reasons: LabError[],
+  ignored: Ignored[],
+): Promise<Pick<Required<ModelFolder>, 'weights' | 'tensors'> | undefined> {
   const tensors: FolderTensor[] = [];
+  const weights: Dropped[] = [];
   const homes = new Map<string, Dropped>();
   const before = reasons.length;
   for (const [file, shard] of files.entries()) {
-    const header = await collect(reasons, () => readHeader(shard.file, shard.path));
+    const torch = form === 'torch' ? await collect(reasons, () => readTorchWeights(shard)) : undefined;
+    const header = form === 'torch' ? torch : await collect(reasons, () => readHeader(shard.file, shard.path));
+    weights.push(torch ? { ...shard, file: torch.file } : shard);
+    for (const key of torch?.aside ?? []) ignored.push({ file: `${shard.path}: “${key}”`, why: 'beside the weights in the checkpoint' });
     for (const tensor of header?.tensors ?? []) {
       const other = homes.get(tensor.name);
       if (other)
@@ -183,5 +200,5 @@ async function readShards({ files, map }: Shards, reasons: LabError[]): Promise<
         ),
       );
   }
-  return reasons.length === before ? tensors : undefined;
+  return reasons.length === before ? { weights, tensors } : undefined;
 }

@@ -8,6 +8,7 @@ interface Stretch {
 }
 
 export async function sameBytes(a: Stretch, b: Stretch, bytes: number, signal?: AbortSignal): Promise<boolean> {
+  if (a.file === b.file && a.offset === b.offset) return true;
   for (let at = 0; at < bytes; at += PIECE) {
     throwIfAborted(signal);
     const end = Math.min(at + PIECE, bytes);

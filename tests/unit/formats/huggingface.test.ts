@@ -98,7 +98,8 @@ describe('weights in shards:', () => {
     ],
     ['a tensor is in two shards', 'tensor-duplicate', [shard('s', a, 'x'), shard('s', b, 'x')]],
     ['nothing tells which files belong', 'weights-ambiguous', [shard('s', 'one.safetensors', 'x'), shard('s', 'two.safetensors', 'y')]],
-    ['there are none', 'weights-missing', [opened('s/pytorch_model.bin', 'x')]],
+    ['there are none', 'weights-missing', [opened('s/model.gguf', 'x'), opened('s/ggml-model.bin', 'x'), opened('s/tf_model.h5', 'x')]],
+    ['a .bin is none of PyTorch’s', 'torch-garbage', [opened('s/pytorch_model.bin', 'x')]],
   ])('refused when %s', async (_, code, more) => {
     const { models } = await sortDrop([...base('s'), ...more]);
     expect(codes(models[0]?.reasons ?? [])).toEqual([code]);
