@@ -175,6 +175,15 @@ export interface EngineEncode {
   edits: EngineEdit[];
 }
 
+/** workers/experiments/latent.ts says what each is. */
+export interface EngineLatent {
+  promoted: { id: number; weight: number }[];
+  suppressed: { id: number; weight: number }[];
+  neighbours: { latent: number; cosine: number }[];
+  cosine: number;
+  norm: number;
+}
+
 export interface EngineGenerate {
   ids: number[];
   promptLength: number;
@@ -238,6 +247,14 @@ export interface EngineApi {
   attach(record: DictionaryRecord, job: string): Promise<void>;
   detach(dictionary: string): Promise<void>;
   encode(request: EngineEncode, job: string): Promise<SparseRows>;
+  /** What one latent's weights tell; tokens and latents at most `top` a list. */
+  latent(request: { dictionary: string; latent: number; top: number }): Promise<EngineLatent>;
+  /** Scores over texts (token ids), and each latent's density; `special` tokens are left out. */
+  evaluate(
+    request: { dictionary: string; texts: number[][]; special: readonly number[] },
+    job: string,
+    progress?: (done: number, of: number) => void,
+  ): Promise<{ scores: Record<string, number>; density: Float64Array }>;
   hooks(): Promise<{ name: Hook; shape: string[] }[]>;
   batch(requests: readonly EngineRun[], job: string, progress?: (done: number, of: number) => void): Promise<EngineRunResult[]>;
   explainRun(request: EngineRun): Promise<Planned[]>;

@@ -7,6 +7,7 @@ import type {
   DictionaryRecord,
   EngineApi,
   EngineEncode,
+  EngineLatent,
   EngineEvent,
   EngineGenerate,
   EngineLens,
@@ -26,6 +27,8 @@ import type { Library } from './gpu/wgsl';
 import { Attached, type OpenTensors } from './engine-dictionaries';
 import { Queue } from './engine-queue';
 import { encode } from './experiments/encode';
+import { evaluate } from './experiments/evaluate';
+import { latentWeights } from './experiments/latent';
 import { capacityOf, compileFor, decodeOps, resultCopy, watchesOf } from './model/decode';
 import { Generation } from './model/generate';
 import { printed, resultOf, sequenceOf } from './engine-requests';
@@ -271,6 +274,24 @@ export class Engine implements EngineApi {
         const model = this.need();
         checkIds(model, request.ids);
         return encode(model, this.attached.get(request.dictionary), request);
+      }),
+    );
+  }
+
+  latent({ dictionary, latent, top }: { dictionary: string; latent: number; top: number }): Promise<EngineLatent> {
+    return this.steady(() => latentWeights(this.need(), this.attached.get(dictionary), latent, top));
+  }
+
+  evaluate(
+    request: { dictionary: string; texts: number[][]; special: readonly number[] },
+    job: string,
+    progress?: (done: number, of: number) => void,
+  ): Promise<{ scores: Record<string, number>; density: Float64Array }> {
+    return this.job(job, (signal) =>
+      this.steady(() => {
+        const model = this.need();
+        for (const ids of request.texts) checkIds(model, ids);
+        return evaluate(model, this.attached.get(request.dictionary), request, progress, () => throwIfAborted(signal));
       }),
     );
   }

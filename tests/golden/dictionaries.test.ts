@@ -7,7 +7,9 @@ import type { EngineEdit } from '../../workers/contract';
 import { Engine } from '../../workers/engine';
 import { shaders } from '../../workers/gpu/shaders';
 import { at } from '../reference/array';
-import { encode, errorTerm, type Dictionary } from '../reference/dictionary';
+import { encode, errorTerm, reconstruct, type Dictionary } from '../reference/dictionary';
+import { scores } from '../reference/dictionary-scores';
+import { logSoftmax } from '../reference/softmax';
 import { latentEdits, splice, type LatentEdit } from '../reference/dictionary-edits';
 import { forward, record as recorded, type HookFn } from '../reference/forward';
 import { generate, run, steps, VARIANTS } from '../support/engine';
@@ -163,30 +165,27 @@ describe.each([
     expect(compareRows(found, unedited, 61, 1e-4).within, 'an edit that does nothing proves nothing').toBe(false);
   });
 
-  test.each(writing.map(([name]) => name))(
-    '%s: spliced, in full and by half; with its error it is the identity, to the bit',
-    async (name) => {
-      const d = made[name as keyof typeof made];
-      for (const strength of [1, 0.5])
-        close61(
-          `strength ${strength}`,
-          await logits([spliced(d, false, { strength })]),
-          expected(d, (twin, x, y) => splice(twin, { keepError: false, strength }, x, y)),
-        );
-      const unedited = await logits([]);
-      close('with its error', await logits([spliced(d, true)]), unedited, 61, 1e-5);
-      expect(await logits([spliced(d, false, { strength: 0 }), latent(d, { latent: 1 }, { strength: 0 })])).toEqual(
-        await logits([spliced(d, false, { enabled: false }), latent(d, { latent: 1 }, { enabled: false })]),
+  test.each(writing.map(([name]) => name))('%s: spliced, in full and by half; with its error it is the identity', async (name) => {
+    const d = made[name as keyof typeof made];
+    for (const strength of [1, 0.5])
+      close61(
+        `strength ${strength}`,
+        await logits([spliced(d, false, { strength })]),
+        expected(d, (twin, x, y) => splice(twin, { keepError: false, strength }, x, y)),
       );
-      close(
-        'at strength 0',
-        await logits([spliced(d, false, { strength: 0 }), latent(d, { latent: 1 }, { strength: 0 })]),
-        unedited,
-        61,
-        1e-5,
-      );
-    },
-  );
+    const unedited = await logits([]);
+    close('with its error', await logits([spliced(d, true)]), unedited, 61, 1e-5);
+    expect(await logits([spliced(d, false, { strength: 0 }), latent(d, { latent: 1 }, { strength: 0 })])).toEqual(
+      await logits([spliced(d, false, { enabled: false }), latent(d, { latent: 1 }, { enabled: false })]),
+    );
+    close(
+      'at strength 0',
+      await logits([spliced(d, false, { strength: 0 }), latent(d, { latent: 1 }, { strength: 0 })]),
+      unedited,
+      61,
+      1e-5,
+    );
+  });
 
   test('among other edits of the hook, in list order; at some positions; on two places at once', async () => {
     const d = made.post;
@@ -273,6 +272,69 @@ describe.each([
     expect((await count({ watch: [made.post.record.id] })) - bare).toBe(2);
     expect((await count({ watch: [made.post.record.id, made.gated.record.id] })) - bare).toBe(4);
     expect((await count({ edits: [latent(made.post, { latent: 1 }), latent(made.post, { latent: 2 })] })) - bare).toBe(2);
+  });
+
+  test.each(['post', 'mlpOut', 'transcoder'] as const)('%s: evaluated, the numbers are those of the twins', async (name) => {
+    const d = made[name];
+    const { spec } = d.record;
+    const texts = [IDS, [2, ...IDS.slice(3)], [5, 9]];
+    // Token 3 stands for a special one.
+    const { scores: found, density } = await engine.evaluate({ dictionary: d.record.id, texts, special: [3] }, 'evaluate');
+    const rows: { a: number[]; y: number[]; back: number[] }[] = [];
+    const nats = { clean: 0, spliced: 0, zero: 0 };
+    const kl = { spliced: 0, zero: 0 };
+    let predicted = 0;
+    for (const ids of texts) {
+      const seen = recorded(model.spec, model.weights, ids);
+      const [x, y] = [spec.hookIn, spec.hookOut].map((hook) => seen.get(hook as never)?.data ?? new Float64Array(0)) as [
+        Float64Array,
+        Float64Array,
+      ];
+      const [a, back] = [encode(d.twin, x), reconstruct(d.twin, x)];
+      const slice = (v: Float64Array, r: number, width: number): number[] => [...v.subarray(r * width, (r + 1) * width)];
+      const kept = ids.flatMap((id, r) => (id === 3 ? [] : [r]));
+      for (const r of kept) rows.push({ a: slice(a, r, spec.latents), y: slice(y, r, spec.dOut), back: slice(back, r, spec.dOut) });
+      const replaced = (values?: ArrayLike<number>): Float64Array =>
+        forward(model.spec, model.weights, ids, (hook, at) =>
+          hook === spec.hookOut && values ? Float64Array.from(at, (_, i) => values[i] ?? 0) : undefined,
+        );
+      const width = model.spec.vocabOut;
+      const logs = [replaced(), replaced(back), replaced([])].map((all) =>
+        ids.map((_, r) => [...logSoftmax(all.subarray(r * width, (r + 1) * width))]),
+      );
+      for (const r of kept.filter((each) => each < ids.length - 1)) {
+        predicted++;
+        const of = (i: number): number[] => logs[i]?.[r] ?? [];
+        const next = ids[r + 1] ?? 0;
+        nats.clean -= of(0)[next] ?? NaN;
+        nats.spliced -= of(1)[next] ?? NaN;
+        nats.zero -= of(2)[next] ?? NaN;
+        const divergence = (i: number): number => of(0).reduce((sum, log, t) => sum + Math.exp(log) * (log - (of(i)[t] ?? NaN)), 0);
+        kl.spliced += divergence(1);
+        kl.zero += divergence(2);
+      }
+    }
+    const twin = scores({
+      activations: rows.flatMap(({ a }) => a),
+      latents: spec.latents,
+      target: rows.flatMap(({ y }) => y),
+      output: rows.flatMap(({ back }) => back),
+      dOut: spec.dOut,
+    });
+    const expected = {
+      ...{ positions: rows.length, l0: twin.l0, l1: twin.l1, fvu: twin.fvu, mse: twin.squaredError, truncated: 0 },
+      ...{ ce_clean: nats.clean / predicted, ce_spliced: nats.spliced / predicted, ce_zero: nats.zero / predicted },
+      ...{ ce_score: (nats.zero - nats.spliced) / (nats.zero - nats.clean) },
+      ...{ kl_spliced: kl.spliced / predicted, kl_zero: kl.zero / predicted, kl_score: (kl.zero - kl.spliced) / kl.zero },
+      dead: Array.from({ length: spec.latents }, (_, m) => rows.every(({ a }) => a[m] === 0)).filter(Boolean).length / spec.latents,
+      dense:
+        Array.from({ length: spec.latents }, (_, m) => rows.filter(({ a }) => (a[m] ?? 0) > 0).length / rows.length > 0.1).filter(Boolean)
+          .length / spec.latents,
+    };
+    expect(Object.keys(found).sort()).toEqual(Object.keys(expected).sort());
+    for (const [key, value] of Object.entries(expected))
+      expect(Math.abs((found[key] ?? NaN) - value) / Math.max(1, Math.abs(value)), key).toBeLessThan(2e-4);
+    expect(density.reduce((sum, each) => sum + each, 0)).toBeCloseTo(twin.l0, 4);
   });
 
   test('what does not fit is refused', async () => {

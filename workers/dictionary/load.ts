@@ -26,7 +26,14 @@ export interface LoadedDictionary {
   /** Buffers: four numbers a latent, b_dec as the output lies. */
   params: string;
   bias: string;
+  /** ‖W_dec‖ of every latent. */
+  decoderNorms: Float64Array;
 }
+
+/** Latents of a position that come back from an encoding, at most. */
+export const ENCODE_ROOM = 1024;
+/** topk lists all that it has, whatever its k. */
+export const roomOf = ({ spec }: Pick<LoadedDictionary, 'spec'>): number => Math.min(spec.latents, Math.max(ENCODE_ROOM, spec.k ?? 0));
 
 /** Bytes on their way to the GPU at once. */
 const PIECE = 8 << 20;
@@ -76,9 +83,9 @@ export async function loadDictionary(call: LoadCall): Promise<LoadedDictionary> 
     await upload(call, 'W_enc', encoder, input, (row, numbers) => {
       if (contract.subtractBDec) shift[row] = dot(numbers, bDec);
     });
-    const gain = new Float64Array(latents).fill(1);
+    const decoderNorms = new Float64Array(latents);
     await upload(call, 'W_dec', decoder, output, (row, numbers) => {
-      if (contract.rescaleByDecoderNorm) gain[row] = Math.sqrt(dot(numbers, numbers)) || 1;
+      decoderNorms[row] = Math.sqrt(dot(numbers, numbers));
     });
     if (skip) {
       // Its outputs lie one after the other, as a projection writes them.
@@ -90,6 +97,7 @@ export async function loadDictionary(call: LoadCall): Promise<LoadedDictionary> 
         );
       await upload(call, 'W_skip', skip, input, () => undefined);
     }
+    const gain = decoderNorms.map((norm) => (contract.rescaleByDecoderNorm && norm > 0 ? norm : 1));
     const params = paramsOf(spec, vectors, shift, gain);
     gpu.write(pool.need(`${name}.params`, params.byteLength), 0, params);
     const bias = new Float32Array(output.words);
@@ -97,7 +105,19 @@ export async function loadDictionary(call: LoadCall): Promise<LoadedDictionary> 
     gpu.write(pool.need(`${name}.bias`, bias.byteLength), 0, bias);
     await gpu.device.queue.onSubmittedWorkDone();
     await gpu.check();
-    return { id: record.id, name, spec, input, output, encoder, decoder, skip, params: `${name}.params`, bias: `${name}.bias` };
+    return {
+      id: record.id,
+      name,
+      spec,
+      input,
+      output,
+      encoder,
+      decoder,
+      skip,
+      params: `${name}.params`,
+      bias: `${name}.bias`,
+      decoderNorms,
+    };
   } catch (thrown) {
     freeDictionary(pool, name);
     throw thrown;

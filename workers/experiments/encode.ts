@@ -1,13 +1,10 @@
 /** A prompt through a dictionary: at every position its active latents, and how far its reconstruction is from what it reconstructs. */
 import type { SparseRows } from '../api';
 import type { EngineEncode } from '../contract';
-import type { LoadedDictionary } from '../dictionary/load';
+import { roomOf, type LoadedDictionary } from '../dictionary/load';
 import { listWords, readList } from '../kernels/dictionary';
 import { runBatch, type Measured } from '../model/run';
 import type { Runtime } from '../model/runtime';
-
-/** Latents of a position that come back, at most. */
-export const ENCODE_ROOM = 1024;
 
 export async function encode(model: Runtime, dictionary: LoadedDictionary, request: EngineEncode): Promise<SparseRows> {
   const { ids, edits } = request;
@@ -19,9 +16,6 @@ export async function encode(model: Runtime, dictionary: LoadedDictionary, reque
   );
   return sparse(run?.measured[0], room, ids.length);
 }
-
-/** topk lists all that it has, whatever its k. */
-export const roomOf = ({ spec }: Pick<LoadedDictionary, 'spec'>): number => Math.min(spec.latents, Math.max(ENCODE_ROOM, spec.k ?? 0));
 
 /** Rows as they came back. */
 export function sparse(measured: Measured | undefined, room: number, rows: number): SparseRows {

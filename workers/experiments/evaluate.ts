@@ -10,13 +10,12 @@
  * CE in nats a token, over positions whose next token exists. Spliced: the reconstruction in the place of what it reconstructs; zero: zeros there.
  */
 import type { EngineEdit } from '../contract';
-import type { LoadedDictionary } from '../dictionary/load';
+import { roomOf, type LoadedDictionary } from '../dictionary/load';
 import { LabError } from '../errors';
 import { listWords, readList } from '../kernels/dictionary';
 import { readRows } from '../model/read-rows';
 import { runBatch } from '../model/run';
 import type { Runtime } from '../model/runtime';
-import { roomOf } from './encode';
 
 export interface EvaluateCall {
   dictionary: string;

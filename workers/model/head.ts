@@ -5,8 +5,11 @@ import { norm } from '../kernels/rowwise';
 import { matrixOf } from './matrices';
 import type { Planner } from './plan';
 
-/** Logits of `rows` rows of x (from row0) into `logits`; ln_final first unless it was applied. */
-export function unembed(planner: Planner, call: { x: string; row0: number; rows: number; normed: boolean; out?: string }): Op[] {
+/** Logits of `rows` rows of x (from row0) into `logits`; ln_final first unless it was applied. `bare`: the product with W_U alone. */
+export function unembed(
+  planner: Planner,
+  call: { x: string; row0: number; rows: number; normed: boolean; out?: string; bare?: boolean },
+): Op[] {
   const { spec, layout, weights, variants } = planner;
   const gain = weights.vectors.get('ln_final.w') ?? 0;
   const ops: Op[] = [];
@@ -35,7 +38,7 @@ export function unembed(planner: Planner, call: { x: string; row0: number; rows:
       source = { x: 'fn', row0: 0 };
     }
   }
-  const bias = weights.vectors.get('unembed.b');
+  const bias = call.bare ? undefined : weights.vectors.get('unembed.b');
   ops.push(
     ...linear({
       name: 'unembed',
@@ -43,7 +46,7 @@ export function unembed(planner: Planner, call: { x: string; row0: number; rows:
       rows: call.rows,
       weights: matrixOf(weights, spec.tied ? 'embed' : 'unembed'),
       bias,
-      epilogue: { kind: 'plain', softcap: spec.logitCap },
+      epilogue: { kind: 'plain', softcap: call.bare ? 0 : spec.logitCap },
       y: call.out ?? 'logits',
       yStride: layout.vocab,
       variants,

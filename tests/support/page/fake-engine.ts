@@ -72,6 +72,8 @@ export const fakeEngine: EngineApi = {
   attach: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   detach: () => Promise.resolve(),
   encode: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
+  latent: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
+  evaluate: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   async use(record, _options, _special, _job, progress) {
     for (let i = 1; i <= 8; i++) {
       progress?.({ stage: 'Loading to the GPU', done: i * 7.6e5, of: 6.1e6 });

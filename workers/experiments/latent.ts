@@ -1,0 +1,131 @@
+/**
+ * One latent, from its weights alone: the tokens that its direction promotes and suppresses, latents with like directions, and how far what it
+ * writes is from what it reads. The direction is read as the final stream would be, without the norm's scale (which depends on the text):
+ *
+ *   logit weight of token t = W_U[t] · (w ⊙ (d − mean d))     w the gain of ln_final; no mean is taken off where the norm takes none (RMS)
+ *   neighbours              cos(d, d_j) over the decoder
+ *   cosine                  cos(W_enc, W_dec), where both are of the same place
+ * d = W_dec of the latent, brought to the stream by W_O (hook_z) or W_out (hook_post).
+ */
+import type { EngineLatent } from '../contract';
+import type { LoadedDictionary } from '../dictionary/load';
+import { isTranscoder } from '../dictionary/spec';
+import { Program, type Op } from '../gpu/commands';
+import { asFloats } from '../gpu/stored';
+import { pad4 } from '../kernels/grid';
+import { linear, type WeightMatrix } from '../kernels/linear';
+import { LabError } from '../errors';
+import { unembed } from '../model/head';
+import { matrixOf } from '../model/matrices';
+import { Readback } from '../model/readback';
+import type { Runtime } from '../model/runtime';
+
+export async function latentWeights(model: Runtime, d: LoadedDictionary, latent: number, top: number): Promise<EngineLatent> {
+  if (!Number.isInteger(latent) || latent < 0 || latent >= d.spec.latents)
+    throw new LabError('latent-range', `This dictionary has no latent ${latent}; it has ${d.spec.latents}.`, 'Latents count from 0.');
+  const [encoder, decoder] = await rows(model, [
+    { matrix: d.encoder, row: latent },
+    { matrix: d.decoder, row: latent },
+  ]);
+  if (!encoder || !decoder) throw new LabError('internal', 'A latent’s weights did not come back.', 'Please report this.');
+  const { gpu, planner, spec, scratch: pool } = model;
+  const { layout } = planner;
+  gpu.write(pool.need('latent.d', decoder.byteLength), 0, decoder);
+  const ops: Op[] = [];
+  const product = (name: string, x: string, weights: WeightMatrix, y: string, words: number): void => {
+    pool.need(y, 4 * words);
+    ops.push(...linear({ name, x, rows: 1, weights, epilogue: { kind: 'plain' }, y, yStride: words, variants: planner.variants }));
+  };
+  product(`${d.name}.dec`, 'latent.d', d.decoder, 'sae.pre', pad4(d.spec.latents));
+  const through = /^(blocks\.\d+)\.(attn\.hook_z|mlp\.hook_post)$/.exec(d.spec.hookOut);
+  if (through) {
+    const name = `${through[1]}.${through[2] === 'attn.hook_z' ? 'attn' : 'mlp'}.out`;
+    product(name, 'latent.d', matrixOf(planner.weights, name), 'latent.stream', layout.dModel);
+  }
+  const [products, stream] = await read(model, ops, [
+    { buffer: 'sae.pre', words: d.spec.latents },
+    { buffer: through ? 'latent.stream' : 'latent.d', words: layout.dModel },
+  ]);
+  const direction = new Float32Array(layout.dModel);
+  const gains = await gainsOf(model);
+  const values = (stream ?? direction).subarray(0, spec.dModel);
+  const mean = spec.norm.kind === 'layer' ? values.reduce((sum, each) => sum + each, 0) / spec.dModel : 0;
+  values.forEach((each, i) => (direction[i] = (each - mean) * (gains[i] ?? 1)));
+  gpu.write(pool.need('final', direction.byteLength), 0, direction);
+  pool.need('logits', 4 * layout.vocab);
+  // A bias or a cap would be the same for every latent, and is none of its weights.
+  const head = unembed(planner, { x: 'final', row0: 0, rows: 1, normed: true, bare: true });
+  const [logits] = await read(model, head, [{ buffer: 'logits', words: spec.vocabOut }]);
+  const norms = d.decoderNorms;
+  const norm = norms[latent] ?? 0;
+  const cosines = Float32Array.from(products ?? [], (each, i) => each / (norm * (norms[i] ?? 0) || 1));
+  const order = (of: Float32Array, sign: number): number[] => {
+    const all = [...of.keys()];
+    return all.sort((a, b) => sign * ((of[b] ?? 0) - (of[a] ?? 0)) || a - b);
+  };
+  const weights = logits ?? new Float32Array(0);
+  const named = (id: number): { id: number; weight: number } => ({ id, weight: weights[id] ?? 0 });
+  return {
+    promoted: order(weights, 1).slice(0, top).map(named),
+    suppressed: order(weights, -1).slice(0, top).map(named),
+    neighbours: order(cosines, 1)
+      .filter((each) => each !== latent)
+      .slice(0, top)
+      .map((each) => ({ latent: each, cosine: cosines[each] ?? 0 })),
+    cosine: isTranscoder(d.spec) ? NaN : dot(encoder, decoder) / (Math.sqrt(dot(encoder, encoder) * dot(decoder, decoder)) || 1),
+    norm,
+  };
+}
+
+const dot = (a: Float32Array, b: Float32Array): number => a.reduce((sum, each, i) => sum + each * (b[i] ?? 0), 0);
+
+async function gainsOf(model: Runtime): Promise<Float32Array> {
+  const { planner, spec } = model;
+  const at = planner.weights.vectors.get('ln_final.w');
+  if (at === undefined) return new Float32Array(spec.dModel).fill(1);
+  const [gains] = await read(model, [], [{ buffer: 'vecs', words: spec.dModel, from: at }]);
+  return gains ?? new Float32Array(0);
+}
+
+/** Rows of matrices as f32, padded as they lie. */
+async function rows(model: Runtime, wanted: readonly { matrix: WeightMatrix; row: number }[]): Promise<Float32Array<ArrayBuffer>[]> {
+  const places = wanted.map(({ matrix, row }) => {
+    const size = matrix.dtype === 'f32' ? 4 : 2;
+    const piece = matrix.pieces.find(({ row0, rows: count }) => row >= row0 && row < row0 + count);
+    const words = (matrix.k * size) / 4;
+    return { buffer: piece?.buffer ?? '', words, from: (row - (piece?.row0 ?? 0)) * words };
+  });
+  const found = await read(model, [], places);
+  return found.map((raw, i) => {
+    const dtype = wanted[i]?.matrix.dtype;
+    return asFloats(
+      new Uint8Array(raw.buffer, raw.byteOffset, raw.byteLength),
+      dtype === 'f16' ? 'F16' : dtype === 'bf16' ? 'BF16' : 'F32',
+    );
+  });
+}
+
+/** Runs the operations, then reads words [from, from + words) of buffers. */
+async function read(
+  model: Runtime,
+  ops: readonly Op[],
+  places: readonly { buffer: string; words: number; from?: number }[],
+): Promise<Float32Array<ArrayBuffer>[]> {
+  const { gpu, scratch: pool } = model;
+  const readback = new Readback(gpu.limits.maxBufferSize);
+  const copies = places.map(({ buffer, words, from = 0 }, i): Op => {
+    const { to, offset } = readback.reserve(String(i), 4 * words);
+    return { op: 'copy', from: buffer, fromOffset: 4 * from, to, toOffset: offset, bytes: 4 * words };
+  });
+  let program: Program | undefined;
+  try {
+    readback.allocate(gpu, pool);
+    program = await Program.prepare(gpu, [...ops, ...copies], pool);
+    program.run();
+    const bytes = await readback.read(gpu);
+    return places.map((_, i) => new Float32Array(bytes(String(i))));
+  } finally {
+    program?.free();
+    readback.free(gpu);
+  }
+}
