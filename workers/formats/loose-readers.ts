@@ -1,0 +1,16 @@
+/** Who reads which file of tensors, by its ending. A file whose ending has no reader is left aside, and the drop says so. */
+import type { LooseFile } from './loose';
+import { readLooseSafetensors } from './loose-safetensors';
+
+export type ReadLoose = (file: File, name: string) => Promise<LooseFile>;
+export type Wrapping = 'safetensors' | 'npz' | 'pt';
+export type LooseReaders = Partial<Record<Wrapping, ReadLoose>>;
+
+export const LOOSE_READERS: LooseReaders = { safetensors: readLooseSafetensors };
+
+const WRAPPINGS: readonly [RegExp, Wrapping][] = [
+  [/\.safetensors$/i, 'safetensors'],
+  [/\.npz$/i, 'npz'],
+  [/\.pth?$/i, 'pt'],
+];
+export const wrappingOf = (name: string): Wrapping | undefined => WRAPPINGS.find(([ending]) => ending.test(name))?.[1];
