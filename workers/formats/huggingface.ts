@@ -52,13 +52,15 @@ const OPTIONAL_HINT = 'Download it again, or leave it out.';
 const TOKENIZER_HINT = 'Download tokenizer.json again, from the same checkpoint.';
 
 const WHY: readonly [RegExp, string][] = [
-  [/\.(bin|pt|pth|ckpt|msgpack|h5|onnx|gguf|ot|tflite)$/i, 'weights in a format that Loupe does not read; it reads .safetensors'],
+  [/\.(pt|pth|npz)$/i, 'no dictionary of a form that Loupe knows; weights of models it reads from .safetensors'],
+  [/\.(bin|ckpt|msgpack|h5|onnx|gguf|ot|tflite)$/i, 'weights in a format that Loupe does not read; it reads .safetensors'],
   [/^(vocab\.(json|txt)|merges\.txt|tokenizer\.model|spiece\.model|added_tokens\.json)$/i, 'tokenizer.json says the same, and more'],
   [/^(readme|license|licence|notice|use_policy)/i, 'for people to read'],
 ];
 const whyNot = (name: string): string => WHY.find(([pattern]) => pattern.test(name))?.[1] ?? 'not part of what Loupe reads from a model';
 
-export async function sortDrop(files: readonly OpenedFile[]): Promise<Sorted> {
+/** `dropped`: the whole drop, for messages. `others`: is something else than models in it, so that a drop without any is one all the same? */
+export async function sortDrop(files: readonly OpenedFile[], dropped = files, others = false): Promise<Sorted> {
   const { folders, ignored } = sortIntoFolders(files);
   const wanting = [...folders].filter(([, list]) =>
     list.some((each) => each.name === 'config.json' || isWeights(each.name) || isIndex(each.name)),
@@ -85,14 +87,14 @@ export async function sortDrop(files: readonly OpenedFile[]): Promise<Sorted> {
       );
     } else for (const each of list) ignored.push({ file: each.path, why: whyNot(each.name) });
   }
-  if (models.length === 0 && reasons.length === 0)
+  if (models.length === 0 && reasons.length === 0 && !others)
     reasons.push(
       new LabError(
         'nothing-recognised',
-        files.length === 0
+        dropped.length === 0
           ? 'Nothing was dropped.'
-          : `Nothing here is a model: ${listed(files.map((each) => each.path || each.file.name))}.`,
-        'Drop a model as a folder with config.json, tokenizer.json and .safetensors weights.',
+          : `Nothing here is a model or a dictionary: ${listed(dropped.map((each) => each.path || each.file.name))}.`,
+        'Drop a model as a folder with config.json, tokenizer.json and .safetensors weights, or a dictionary as its folder was published.',
       ),
     );
   return { models, ignored, reasons };

@@ -1,6 +1,6 @@
 /** The registry, and the search: which files of a drop are dictionaries. What no format takes is left for whoever reads models. */
 import type { OpenedFile } from '../../contract';
-import { sortIntoFolders, type Dropped } from '../drop';
+import { sortIntoFolders, type Dropped, type Ignored } from '../drop';
 import type { LooseReaders } from '../loose-readers';
 import { wrappingOf } from '../loose-readers';
 import { circuitTracer } from './circuit-tracer';
@@ -30,8 +30,10 @@ export const FORMATS: readonly Format[] = [
 
 export interface Found {
   candidates: Candidate[];
-  /** Everything that no dictionary uses, as it was dropped. */
+  /** What is left for whoever reads models, as it was dropped. */
   rest: OpenedFile[];
+  /** What lies beside a dictionary and is neither its nor a model's. */
+  ignored: Ignored[];
 }
 
 export async function findDictionaries(files: readonly OpenedFile[], readers: LooseReaders): Promise<Found> {
@@ -55,7 +57,16 @@ export async function findDictionaries(files: readonly OpenedFile[], readers: Lo
       for (const file of found.flatMap((each) => each.uses)) taken.add(file.file);
     }
   }
-  return { candidates, rest: files.filter(({ file }) => !taken.has(file)) };
+  const ignored: Ignored[] = [];
+  for (const list of folders.values()) {
+    const left = list.filter((each) => !taken.has(each.file));
+    if (left.length === list.length || left.some((each) => each.name === 'config.json')) continue;
+    for (const each of left) {
+      taken.add(each.file);
+      ignored.push({ file: each.path, why: 'beside a dictionary, which does without it' });
+    }
+  }
+  return { candidates, rest: files.filter(({ file }) => !taken.has(file)), ignored };
 }
 
 /** Each file is opened once, whoever asks. */
