@@ -18,16 +18,12 @@ export const sparsify: Format = {
   async find(place) {
     const [cfg, weights] = [named(place, 'cfg.json'), named(place, 'sae.safetensors')];
     if (!weights) return [];
-    if (!cfg)
-      return [
-        {
-          where: place.where,
-          uses: [weights],
-          read: () => Promise.reject(configMissing(place.where, 'sae.safetensors came without its cfg.json')),
-        },
-      ];
     const around = await runConfig(place);
-    const uses = [cfg, weights, ...(around ? [around.dropped] : [])];
+    const uses = [weights, ...[cfg, around?.dropped].flatMap((each) => each ?? [])];
+    if (!cfg) {
+      const error = configMissing(place.where, 'sae.safetensors came without its cfg.json');
+      return [{ where: place.where, uses, read: () => Promise.reject(error) }];
+    }
     return [{ where: place.where, uses, read: () => read(place, cfg, weights, around?.values) }];
   },
 };
