@@ -133,15 +133,15 @@ describe('all or nothing:', () => {
     const api = new Files(library, READERS);
     await api.open(saelens({ folder: 'before' }), 'first');
     const before = [...bytes.files.keys()];
-    const error = await refusal(() => api.open([...gpt2Folder(), ...fitting(), ...saelens({ tensors: NAN })], 'job'));
+    const error = await refusal(() => api.open([...gpt2Folder(), ...fitting(), ...saelens({ folder: 'nan', tensors: NAN })], 'job'));
     expect(error.code).toBe('tensor-not-finite');
     expect([...bytes.files.keys()]).toEqual(before);
     expect([await api.models(), (await api.dictionaries()).length]).toEqual([[], 1]);
   });
   it('a full disk is told before, or on the way', async () => {
-    const told = new Files(shelf({ quota: 500 }).library, READERS);
+    const told = new Files(shelf({ quota: 300 }).library, READERS);
     expect((await refusal(() => told.open(saelens(), 'a'))).code).toBe('storage-full');
-    const { library, bytes } = shelf({ bytes: new MemoryBytes(600) });
+    const { library, bytes } = shelf({ bytes: new MemoryBytes(300) });
     expect((await refusal(() => new Files(library, READERS).open(saelens(), 'a'))).code).toBe('storage-full');
     expect(bytes.files.size).toBe(0);
   });
