@@ -25,29 +25,46 @@ function half(bits: number): number {
   return sign * (1024 + fraction) * 2 ** (exponent - 25);
 }
 
+const HALVES = ((): Float32Array => {
+  const table = new Float32Array(65536);
+  for (let bits = 0; bits < table.length; bits++) table[bits] = half(bits);
+  return table;
+})();
+
+/** Bytes on their own, so that a view of any width may lie on them. */
+export const alone = (bytes: Uint8Array<ArrayBuffer>): ArrayBuffer =>
+  bytes.byteLength === bytes.buffer.byteLength ? bytes.buffer : bytes.slice().buffer;
+
 export function toF32(bytes: Uint8Array<ArrayBuffer>, dtype: LooseDtype): Float32Array<ArrayBuffer> {
-  // A view wants its own alignment, which bytes cut out of a larger buffer may not have.
-  const { buffer } = bytes.byteOffset % 8 === 0 && bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
+  const buffer = alone(bytes);
   switch (dtype) {
     case 'F32':
       return new Float32Array(buffer);
     case 'F64':
-      return Float32Array.from(new Float64Array(buffer));
-    case 'F16':
-      return Float32Array.from(new Uint16Array(buffer), half);
-    case 'BF16':
-      return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (bits) => bits << 16).buffer);
+      return new Float32Array(new Float64Array(buffer));
+    case 'F16': {
+      const words = new Uint16Array(buffer);
+      const values = new Float32Array(words.length);
+      for (let i = 0; i < words.length; i++) values[i] = HALVES[words[i] ?? 0] ?? 0;
+      return values;
+    }
+    case 'BF16': {
+      const words = new Uint16Array(buffer);
+      const wide = new Uint32Array(words.length);
+      for (let i = 0; i < words.length; i++) wide[i] = (words[i] ?? 0) << 16;
+      return new Float32Array(wide.buffer);
+    }
     case 'I64':
       return Float32Array.from(new BigInt64Array(buffer), Number);
     case 'I32':
-      return Float32Array.from(new Int32Array(buffer));
+      return new Float32Array(new Int32Array(buffer));
     case 'I16':
-      return Float32Array.from(new Int16Array(buffer));
+      return new Float32Array(new Int16Array(buffer));
     case 'I8':
-      return Float32Array.from(new Int8Array(buffer));
+      return new Float32Array(new Int8Array(buffer));
     case 'U8':
     case 'BOOL':
-      return Float32Array.from(new Uint8Array(buffer));
+      return new Float32Array(new Uint8Array(buffer));
   }
 }
 
