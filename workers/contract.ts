@@ -5,6 +5,7 @@
 import type {
   ChatOptions,
   DeviceInfo,
+  DictionaryInfo,
   Hook,
   ModelInfo,
   Opened,
@@ -16,7 +17,7 @@ import type {
   VectorInfo,
   Where,
 } from './api';
-import type { DictionarySpec } from './dictionary/spec';
+import type { Contract, DictionarySpec } from './dictionary/spec';
 
 export type StoredDtype = 'F32' | 'F16' | 'BF16';
 
@@ -71,6 +72,8 @@ export interface DictionaryRecord {
   model?: string;
   /** What its card promises, where it does. */
   promised: { l0?: number; fvu?: number };
+  /** What a person should know of how it was read; absent where there is nothing. */
+  notes?: string[];
   addedAt: number;
 }
 
@@ -127,6 +130,10 @@ export interface FilesApi {
   keepVector(info: Omit<VectorInfo, 'id'>, data: Float32Array): Promise<VectorInfo>;
   /** Every vector of a safetensors file, checked before any is kept; they belong to `model`. */
   openVectors(file: OpenedFile, model: string): Promise<VectorInfo[]>;
+  dictionaries(): Promise<DictionaryInfo[]>;
+  dictionary(id: string): Promise<DictionaryRecord>;
+  /** A person's word against the file's: kept with the dictionary, and checked (`contract-invalid`). */
+  overrideContract(id: string, change: Partial<Contract>): Promise<DictionaryRecord>;
 }
 
 /** An edit as the engine takes it: vectors are numbers, prompts are ids, `at` is never absent. */

@@ -4,7 +4,7 @@
  */
 import type { DictionaryRecord } from './contract';
 import { compose } from './dictionary/compose';
-import { freeDictionary, loadDictionary, type LoadedDictionary } from './dictionary/load';
+import { freeDictionary, loadDictionary, type LoadCall, type LoadedDictionary } from './dictionary/load';
 import { LabError } from './errors';
 import type { TensorReader } from './gpu/stored';
 import type { Lying } from './kernels/dictionary';
@@ -37,6 +37,7 @@ export class Attached {
         reader,
         input: lyingAt(hooks, hookIn),
         output: lyingAt(hooks, hookOut),
+        ...normAt(model, hookIn),
         ...(signal ? { signal } : {}),
       });
       this.loaded.set(record.id, dictionary);
@@ -76,6 +77,17 @@ export class Attached {
     this.loaded.clear();
     for (const record of [...this.records.values()]) await this.attach(model, record);
   }
+}
+
+/** The norm whose hook_normalized this is: its own gain and bias, folded away or not. */
+function normAt({ planner, storedVectors, spec }: Runtime, hook: string): Pick<LoadCall, 'norm'> {
+  const [, name] = /^(.*)\.hook_normalized$/.exec(hook) ?? [];
+  const of = (part: string): Float32Array | undefined => {
+    const at = planner.weights.vectors.get(`${name}.${part}`);
+    return name === undefined || at === undefined ? undefined : storedVectors.slice(at, at + spec.dModel);
+  };
+  const [gain, bias] = [of('w'), of('b')];
+  return gain ? { norm: { gain, ...(bias ? { bias } : {}) } } : {};
 }
 
 /** How a hook's rows lie, for a dictionary: its heads, if it has any, are one vector. */

@@ -2,14 +2,18 @@
  * The files worker's work, without the worker: drops opened, the shelf read and cleared, text tokenised. What a browser
  * provides (storage, locks, estimates) is handed in, so that every path runs in a plain test.
  */
-import type { ChatOptions, ModelInfo, Opened, VectorInfo } from './api';
-import type { FilesApi, FilesStatus, ModelRecord, OnProgress, OpenedFile, Vocabulary } from './contract';
+import type { ChatOptions, DictionaryInfo, ModelInfo, Opened, VectorInfo } from './api';
+import type { DictionaryRecord, FilesApi, FilesStatus, ModelRecord, OnProgress, OpenedFile, Vocabulary } from './contract';
+import type { Contract } from './dictionary/spec';
 import { throwIfAborted } from './errors';
 import { chatTemplateOf, namedTokens, renderChat } from './formats/chat';
+import { findDictionaries } from './formats/dictionaries';
 import { sortDrop } from './formats/huggingface';
+import { LOOSE_READERS, type LooseReaders } from './formats/loose-readers';
 import { collect, throwAll } from './formats/reasons';
 import { ModelTokenizer } from './formats/tokenizer';
 import { readVectors } from './formats/vectors';
+import { changedContract, dictionaryInfo, shelfDraft } from './import-dictionary';
 import { draftModel } from './import-model';
 import { copyMeter, type Library } from './library/library';
 import { familyOf } from './model/families';
@@ -19,13 +23,16 @@ export class Files implements FilesApi {
   readonly #jobs = new Map<string, AbortController>();
   readonly #tokenizers = new Map<string, Promise<ModelTokenizer>>();
 
-  constructor(readonly library: Library) {}
+  constructor(
+    readonly library: Library,
+    readonly readers: LooseReaders = LOOSE_READERS,
+  ) {}
 
   status(): Promise<FilesStatus> {
     return this.library.status();
   }
 
-  /** All or nothing: every model of a drop is checked before the first byte of any is copied. */
+  /** All or nothing: every model and dictionary of a drop is checked before the first byte of any is copied. */
   async open(files: readonly OpenedFile[], job: string, progress?: OnProgress): Promise<Opened> {
     const abort = new AbortController();
     this.#jobs.set(job, abort);
@@ -38,31 +45,53 @@ export class Files implements FilesApi {
 
   async #open(files: readonly OpenedFile[], signal: AbortSignal, progress?: OnProgress): Promise<Opened> {
     progress?.({ stage: 'checking', done: 0, of: 0 });
-    const { models: folders, ignored, reasons } = await sortDrop(files);
+    const { candidates, rest, ignored: beside } = await findDictionaries(files, this.readers);
+    const { models: folders, ignored, reasons } = await sortDrop(rest, files, candidates.length > 0);
     const checked = [];
     for (const folder of folders) {
       throwIfAborted(signal);
       const draft = await collect(reasons, () => draftModel(folder, signal));
       if (draft) checked.push({ draft, files: folder.weights.map((each) => each.file) });
     }
+    const dictionaries = [];
+    for (const candidate of candidates) {
+      throwIfAborted(signal);
+      const draft = await collect(reasons, () => candidate.read());
+      if (draft) dictionaries.push(shelfDraft(draft, signal));
+    }
     throwAll(reasons);
-    const bytes = checked.flatMap((each) => each.files).reduce((sum, file) => sum + file.size, 0);
-    await this.library.makeRoom(bytes);
-    const meter = copyMeter(bytes, progress);
+    const bytes = [...checked.flatMap((each) => each.files.map((file) => file.size)), ...dictionaries.map(({ source }) => source.bytes)];
+    const total = bytes.reduce((sum, size) => sum + size, 0);
+    await this.library.makeRoom(total);
+    const meter = copyMeter(total, progress);
     const models = new Map<string, ModelInfo>();
+    const kept = new Map<string, DictionaryRecord>();
     const fresh: string[] = [];
     try {
       for (const each of checked) {
         throwIfAborted(signal);
-        const kept = await this.library.keep(each.draft, each.files, meter, signal);
-        models.set(kept.record.id, kept.record.info);
-        if (kept.fresh) fresh.push(kept.record.id);
+        const { record, fresh: isNew } = await this.library.keep(each.draft, each.files, meter, signal);
+        models.set(record.id, record.info);
+        if (isNew) fresh.push(record.id);
+      }
+      for (const each of dictionaries) {
+        throwIfAborted(signal);
+        const { record, fresh: isNew } = await this.library.keepDictionary(each.record, each.source, meter, signal);
+        kept.set(record.id, record);
+        if (isNew) fresh.push(record.id);
       }
     } catch (thrown) {
       for (const id of fresh) await this.library.remove(id).catch(() => undefined);
       throw thrown;
     }
-    return { models: [...models.values()], dictionaries: [], vectors: [], texts: [], ignored };
+    const shelf = await this.library.models();
+    return {
+      models: [...models.values()],
+      dictionaries: [...kept.values()].map((record) => dictionaryInfo(record, shelf)),
+      vectors: [],
+      texts: [],
+      ignored: [...ignored, ...beside],
+    };
   }
 
   cancel(job: string): Promise<void> {
@@ -76,6 +105,22 @@ export class Files implements FilesApi {
 
   record(id: string): Promise<ModelRecord> {
     return this.library.model(id);
+  }
+
+  async dictionaries(): Promise<DictionaryInfo[]> {
+    const [records, models] = await Promise.all([this.library.dictionaries(), this.library.models()]);
+    return records.map((record) => dictionaryInfo(record, models));
+  }
+
+  dictionary(id: string): Promise<DictionaryRecord> {
+    return this.library.dictionary(id);
+  }
+
+  overrideContract(id: string, change: Partial<Contract>): Promise<DictionaryRecord> {
+    return this.library.changeDictionary(id, (record) => ({
+      ...record,
+      spec: { ...record.spec, contract: changedContract(record, change) },
+    }));
   }
 
   async remove(id: string): Promise<void> {

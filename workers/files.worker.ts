@@ -42,6 +42,9 @@ const api: FilesApi = {
   vector: async (id) => (await started).vector(id),
   keepVector: async (info, data) => (await started).keepVector(info, data),
   openVectors: async (file, model) => (await started).openVectors(file, model),
+  dictionaries: async () => (await started).dictionaries(),
+  dictionary: async (id) => (await started).dictionary(id),
+  overrideContract: async (id, change) => (await started).overrideContract(id, change),
 };
 
 expose(api);

@@ -165,7 +165,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
           const named = dropped.map((item) => ('file' in item ? item : { path: item.webkitRelativePath || item.name, file: item }));
           const opened = await files.open(named, id, detailed(job));
           // Asked once something is worth keeping; a browser that says no keeps it all the same, until it runs short of room.
-          if (opened.models.length) navigator.storage?.persist?.().catch(() => undefined);
+          if (opened.models.length + opened.dictionaries.length) navigator.storage?.persist?.().catch(() => undefined);
           changed({ kind: 'shelf' });
           if (opened.vectors.length) changed({ kind: 'vectors' });
           return opened;

@@ -20,11 +20,12 @@ const ROOMS = {
 
 /**
  * What lies above what. A type may also be taken from a neighbour (the dictionaries name the model's hooks), never from above.
- * The shelf and the formats know the families' tables, which are data: what tensors a checkpoint must hold.
+ * The shelf and the formats know the families' tables and the form of a dictionary, which are data: what tensors a checkpoint must hold, what a
+ * dropped dictionary is turned into.
  */
 /** @type {Record<string, string[]>} */
-const NEIGHBOURS = { dictionary: ['model'], model: ['dictionary'], library: ['model'], formats: ['model'] };
-const FAMILY_TABLES = /^workers\/model\/(families\/|families$|family$|spec$)/;
+const NEIGHBOURS = { dictionary: ['model'], model: ['dictionary'], library: ['model'], formats: ['model', 'dictionary'] };
+const TABLES = /^workers\/(model\/(families\/|families$|family$|spec$)|dictionary\/spec$)/;
 const DOORS = ['workers/entries', 'workers/errors'];
 /** Files at the root of workers/ that every room may take values from; the others compose rooms and stay above them. */
 const COMMON = ['workers/errors', 'workers/port', 'workers/api', 'workers/contract'];
@@ -69,7 +70,7 @@ export function forbidden(from, to, typeOnly) {
   if (target === room) return room === 'experiments' ? sideways(from, to) : undefined;
   if (allowed.includes(target)) return undefined;
   const neighbour = NEIGHBOURS[room]?.includes(target) ?? false;
-  if (neighbour && (typeOnly || ((room === 'library' || room === 'formats') && FAMILY_TABLES.test(withoutExtension(to))))) return undefined;
+  if (neighbour && (typeOnly || ((room === 'library' || room === 'formats') && TABLES.test(withoutExtension(to))))) return undefined;
   return `workers/${room} must not import from workers/${target}: dependencies point one way`;
 }
 

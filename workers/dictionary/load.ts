@@ -48,6 +48,8 @@ export interface LoadCall {
   /** How the model's rows lie at hookIn and hookOut. */
   input: Lying;
   output: Lying;
+  /** Of the norm at hookIn, unfolded, for a dictionary that reads what leaves it. */
+  norm?: { gain: Float32Array; bias?: Float32Array };
   signal?: AbortSignal;
 }
 
@@ -67,26 +69,36 @@ export async function loadDictionary(call: LoadCall): Promise<LoadedDictionary> 
       'Use it with the model it was trained on, or correct its hooks.',
     );
   const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
-  const matrix = (part: string, tensor: StoredTensor, rows: number, words: number): WeightMatrix => {
-    const dtype = TYPES[tensor.dtype];
-    return { n: rows, k: words, dtype, pieces: pieces(`${name}.${part}`, rows, words * BYTES[tensor.dtype], limit) };
+  const { contract, latents } = spec;
+  const norm = contract.normGain ? call.norm : undefined;
+  if (contract.normGain && !norm)
+    throw new LabError('dictionary-misfit', `${spec.hookIn} has no gain that “${record.name}” could read.`, 'Correct its contract or its hook.');
+  // What a gain is folded into is no longer what was rounded: f32.
+  const matrix = (part: string, tensor: StoredTensor, rows: number, words: number, folded = false): WeightMatrix => {
+    const dtype = folded ? 'f32' : TYPES[tensor.dtype];
+    return { n: rows, k: words, dtype, pieces: pieces(`${name}.${part}`, rows, words * (dtype === 'f32' ? 4 : 2), limit) };
   };
+  /** w ⊙ x̂ + b read by a row r: (w ⊙ r)·x̂ + b·r. */
+  const gained = (numbers: Float32Array): Float32Array => (norm ? numbers.map((each, i) => each * (norm.gain[i] ?? 1)) : numbers);
   try {
     const vectors = await readVectors(call);
-    const { contract, latents } = spec;
-    const encoder = matrix('enc', tensorOf(record, 'W_enc'), latents, input.words);
+    const encoder = matrix('enc', tensorOf(record, 'W_enc'), latents, input.words, norm !== undefined);
     const decoder = matrix('dec', tensorOf(record, 'W_dec'), latents, output.words);
-    const skip = spec.skip ? matrix('skip', tensorOf(record, 'W_skip'), spec.dOut, input.words) : undefined;
+    const skip = spec.skip ? matrix('skip', tensorOf(record, 'W_skip'), spec.dOut, input.words, norm !== undefined) : undefined;
     // (s·x − b_dec)·W = s·(x·W) − b_dec·W: the second part is a constant of each latent, and no dispatch.
     const shift = new Float64Array(latents);
     const bDec = vectors.get('b_dec') ?? new Float32Array(spec.dOut);
     await upload(call, 'W_enc', encoder, input, (row, numbers) => {
-      if (contract.subtractBDec) shift[row] = dot(numbers, bDec);
+      shift[row] = (contract.subtractBDec ? dot(numbers, bDec) : 0) - (norm?.bias ? dot(numbers, norm.bias) : 0);
+      return gained(numbers);
     });
     const decoderNorms = new Float64Array(latents);
     await upload(call, 'W_dec', decoder, output, (row, numbers) => {
       decoderNorms[row] = Math.sqrt(dot(numbers, numbers));
+      return numbers;
     });
+    const bias = new Float32Array(output.words);
+    bDec.forEach((each, i) => (bias[wordOf(output, i)] = each));
     if (skip) {
       // Its outputs lie one after the other, as a projection writes them.
       if (output.words !== pad4(spec.dOut))
@@ -95,13 +107,14 @@ export async function loadDictionary(call: LoadCall): Promise<LoadedDictionary> 
           'A skip connection to a hook of heads cannot be run.',
           'Use it at a hook of the stream.',
         );
-      await upload(call, 'W_skip', skip, input, () => undefined);
+      await upload(call, 'W_skip', skip, input, (row, numbers) => {
+        if (norm?.bias) bias[row] = (bias[row] ?? 0) + dot(numbers, norm.bias);
+        return gained(numbers);
+      });
     }
     const gain = decoderNorms.map((norm) => (contract.rescaleByDecoderNorm && norm > 0 ? norm : 1));
     const params = paramsOf(spec, vectors, shift, gain);
     gpu.write(pool.need(`${name}.params`, params.byteLength), 0, params);
-    const bias = new Float32Array(output.words);
-    bDec.forEach((each, i) => (bias[wordOf(output, i)] = each));
     gpu.write(pool.need(`${name}.bias`, bias.byteLength), 0, bias);
     await gpu.device.queue.onSubmittedWorkDone();
     await gpu.check();
@@ -169,17 +182,18 @@ function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return sum;
 }
 
-/** Rows as stored into the matrix's pieces, padded as the hook's rows are; `each` sees every row's numbers on the way. */
+/** Rows as stored into the matrix's pieces, padded as the hook's rows are. `each` sees every row's numbers on the way, and gives back what an f32 matrix holds. */
 async function upload(
   { gpu, pool, record, reader, signal }: LoadCall,
   name: string,
   matrix: WeightMatrix,
   lying: Lying,
-  each: (row: number, numbers: Float32Array) => void,
+  each: (row: number, numbers: Float32Array) => Float32Array,
 ): Promise<void> {
   const tensor = tensorOf(record, name);
-  const size = BYTES[tensor.dtype];
-  const from = lying.d * size;
+  const folded = matrix.dtype === 'f32';
+  const size = folded ? 4 : BYTES[tensor.dtype];
+  const from = lying.d * BYTES[tensor.dtype];
   const to = lying.words * size;
   const many = Math.max(1, Math.floor(PIECE / to));
   for (const piece of matrix.pieces) {
@@ -190,8 +204,13 @@ async function upload(
       const bytes = new Uint8Array(rows * from);
       await reader.read(tensor.file, tensor.offset + (piece.row0 + at) * from, bytes);
       const numbers = asFloats(bytes, tensor.dtype);
-      for (let r = 0; r < rows; r++) each(piece.row0 + at + r, numbers.subarray(r * lying.d, (r + 1) * lying.d));
-      const padded = lying.words === lying.d ? bytes : spaced(bytes, rows, size, lying);
+      const made = folded ? new Float32Array(rows * lying.d) : undefined;
+      for (let r = 0; r < rows; r++) {
+        const row = each(piece.row0 + at + r, numbers.subarray(r * lying.d, (r + 1) * lying.d));
+        made?.set(row, r * lying.d);
+      }
+      const raw = made ? new Uint8Array(made.buffer) : bytes;
+      const padded = lying.words === lying.d ? raw : spaced(raw, rows, size, lying);
       gpu.write(buffer, at * to, padded);
       await gpu.device.queue.onSubmittedWorkDone();
     }

@@ -37,6 +37,11 @@ export interface Contract {
   reshape: 'none' | 'hook_z';
   /** Was a BOS put before its training texts? */
   prependBos: boolean;
+  /**
+   * hookIn is a norm's hook_normalized, and the dictionary reads what leaves that norm: gain multiplied, bias added (what the MLP itself reads).
+   * The same as W_enc·diag(gain), b_enc + W_enc·bias, W_skip·diag(gain) and y + W_skip·bias on the bare hook, so it costs nothing once a model is known. False where absent.
+   */
+  normGain?: boolean;
 }
 
 export interface DictionarySpec {

@@ -57,8 +57,9 @@ const OPTIONAL_HINT = 'Download it again, or leave it out.';
 const TOKENIZER_HINT = 'Download tokenizer.json again, from the same checkpoint.';
 
 const WHY: readonly [RegExp, string][] = [
+  [/\.(pt|pth|npz)$/i, 'neither a dictionary of a form that Loupe knows nor the weights of a model beside its config.json'],
   [
-    /\.(bin|pt|pth|ckpt|msgpack|h5|onnx|gguf|ot|tflite)$/i,
+    /\.(bin|ckpt|msgpack|h5|onnx|gguf|ot|tflite)$/i,
     'not in a format whose weights Loupe reads: .safetensors, pytorch_model.bin, .pt, .pth',
   ],
   [/^(vocab\.(json|txt)|merges\.txt|tokenizer\.model|spiece\.model|added_tokens\.json)$/i, 'tokenizer.json says the same, and more'],
@@ -69,7 +70,8 @@ const whyNot = (name: string): string =>
     ? 'the state of a training run, no weights'
     : (WHY.find(([pattern]) => pattern.test(name))?.[1] ?? 'not part of what Loupe reads from a model');
 
-export async function sortDrop(files: readonly OpenedFile[]): Promise<Sorted> {
+/** `dropped`: the whole drop, for messages. `others`: is something else than models in it, so that a drop without any is one all the same? */
+export async function sortDrop(files: readonly OpenedFile[], dropped = files, others = false): Promise<Sorted> {
   const { folders, ignored } = sortIntoFolders(files);
   const wanting = [...folders].filter(([, list]) => list.some((each) => each.name === 'config.json' || saysModel(each.name)));
   const complete = wanting.filter(([, list]) => list.some((each) => each.name === 'config.json')).map(([folder]) => folder);
@@ -94,14 +96,14 @@ export async function sortDrop(files: readonly OpenedFile[]): Promise<Sorted> {
       );
     } else for (const each of list) ignored.push({ file: each.path, why: whyNot(each.name) });
   }
-  if (models.length === 0 && reasons.length === 0)
+  if (models.length === 0 && reasons.length === 0 && !others)
     reasons.push(
       new LabError(
         'nothing-recognised',
-        files.length === 0
+        dropped.length === 0
           ? 'Nothing was dropped.'
-          : `Nothing here is a model: ${listed(files.map((each) => each.path || each.file.name))}.`,
-        'Drop a model as a folder with config.json, tokenizer.json and its weights (.safetensors, or a PyTorch checkpoint).',
+          : `Nothing here is a model or a dictionary: ${listed(dropped.map((each) => each.path || each.file.name))}.`,
+        'Drop a model as a folder with config.json, tokenizer.json and its weights (.safetensors, or a PyTorch checkpoint), or a dictionary as its folder was published.',
       ),
     );
   return { models, ignored, reasons };

@@ -23,7 +23,7 @@ export function storageFull(needed?: number, free?: number): LabError {
   return new LabError(
     'storage-full',
     `The browser's storage is full${figures}.`,
-    'Remove a model from the shelf, or free disk space; browsers give a site a share of what is free. Then drop the model again.',
+    'Remove a model or a dictionary from the shelf, or free disk space; browsers give a site a share of what is free. Then drop it again.',
   );
 }
 
@@ -43,9 +43,9 @@ export function storageError(thrown: unknown): LabError {
   );
 }
 
-export const modelBusy = (): LabError =>
+export const modelBusy = (what: 'model' | 'dictionary' = 'model'): LabError =>
   new LabError(
     'model-busy',
-    'The model is being read, here or in another tab.',
+    `The ${what} is being read, here or in another tab.`,
     'Wait until it is loaded, or close the other tab, then try again.',
   );

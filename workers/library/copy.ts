@@ -1,4 +1,4 @@
-/** A file, piece by piece, past the hash and into its place: a model of any size costs two pieces of memory. */
+/** Bytes, piece by piece, past the hash and into their place: a file of any size costs two pieces of memory. */
 import { createSHA256 } from 'hash-wasm';
 import type { OnProgress } from '../contract';
 import { throwIfAborted } from '../errors';
@@ -35,18 +35,23 @@ export class Meter {
   }
 }
 
-/** Copies `file` into `writer` (or only hashes it where there is none) and returns its SHA-256. */
-export async function copyHashed(
-  file: File,
-  name: string,
-  writer: ByteWriter | undefined,
+/** A dropped file, a piece at a time. */
+export async function* piecesOf(file: File, name: string, signal?: AbortSignal): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  for (let at = 0; at < file.size; at += PIECE) {
+    throwIfAborted(signal);
+    yield await readPiece(file, at, Math.min(at + PIECE, file.size), name);
+  }
+}
+
+/** Writes pieces into `writer` (or only hashes them where there is none) and returns their SHA-256. */
+export async function writeHashed(
+  pieces: AsyncIterable<Uint8Array<ArrayBuffer>>,
+  writer: Pick<ByteWriter, 'write'> | undefined,
   meter: Meter,
   signal?: AbortSignal,
 ): Promise<string> {
   const hash = (await createSHA256()).init();
-  for (let at = 0; at < file.size; at += PIECE) {
-    throwIfAborted(signal);
-    const piece = await readPiece(file, at, Math.min(at + PIECE, file.size), name);
+  for await (const piece of pieces) {
     throwIfAborted(signal);
     hash.update(piece);
     await writer?.write(piece);
@@ -54,6 +59,9 @@ export async function copyHashed(
   }
   return hash.digest('hex');
 }
+
+export const copyHashed = (file: File, name: string, writer: ByteWriter | undefined, meter: Meter, signal?: AbortSignal): Promise<string> =>
+  writeHashed(piecesOf(file, name, signal), writer, meter, signal);
 
 /** SHA-256 over several parts, each closed off by its length so that no two lists of parts run together alike. */
 export async function hashParts(parts: readonly (string | Uint8Array)[]): Promise<string> {

@@ -5,13 +5,13 @@
  * exist. A folder that no record names and no tab is writing is a leftover (cancelled, failed, closed) and is swept.
  */
 import type { VectorInfo } from '../api';
-import type { FilesStatus, ModelRecord, OnProgress, StoredFile } from '../contract';
+import type { DictionaryRecord, FilesStatus, ModelRecord, OnProgress, StoredFile } from '../contract';
 import { LabError, throwIfAborted } from '../errors';
 import type { ByteStore } from './bytes';
 import { modelBusy, storageFull } from './bytes';
-import { copyHashed, hashParts, Meter } from './copy';
+import { hashParts, Meter, piecesOf, writeHashed } from './copy';
 import type { Locks } from './locks';
-import { MemoryRecords, type RecordStore } from './records';
+import { MemoryRecords, type Kinds, type RecordStore } from './records';
 
 export interface LibraryParts {
   /** Absent: models live in memory. */
@@ -25,7 +25,19 @@ export interface LibraryParts {
 }
 
 /** A model that passed every check, before its bytes are copied. `id`, `files` and `stored` come from the copying. */
-export type Draft = Omit<ModelRecord, 'id' | 'files' | 'stored' | 'addedAt'>;
+export type Draft = Omit<ModelRecord, keyof Shelved>;
+export type DraftRecord = Omit<DictionaryRecord, keyof Shelved>;
+/** What the shelf itself says of whatever has bytes on it. */
+type Shelved = Pick<ModelRecord, 'id' | 'files' | 'stored' | 'addedAt'>;
+type Bulky = 'models' | 'dictionaries';
+const PREFIX: Readonly<Record<Bulky, 'model' | 'dictionary'>> = { models: 'model', dictionaries: 'dictionary' };
+
+/** A file on its way to the shelf. Without a `blob` that is these bytes already, one is made where there is no disk. */
+export interface Source {
+  bytes: number;
+  pieces(): AsyncIterable<Uint8Array<ArrayBuffer>>;
+  blob?: Blob;
+}
 
 export class Library {
   /** Records of what lives in memory, whether or not the rest is kept. */
@@ -46,15 +58,34 @@ export class Library {
     return { opfs: this.#bytes !== undefined, persisted, usage, quota };
   }
 
-  async models(): Promise<ModelRecord[]> {
-    const kept = this.#kept === this.#memory ? [] : await this.#kept.all('models');
-    return [...kept, ...(await this.#memory.all('models'))].sort((a, b) => a.addedAt - b.addedAt);
+  models(): Promise<ModelRecord[]> {
+    return this.#all('models');
+  }
+
+  dictionaries(): Promise<DictionaryRecord[]> {
+    return this.#all('dictionaries');
   }
 
   async model(id: string): Promise<ModelRecord> {
-    const record = (await this.#memory.get('models', id)) ?? (await this.#kept.get('models', id));
+    const record = await this.#get('models', id);
     if (!record) throw new LabError('model-unknown', `No model “${id}” is on the shelf.`, 'Choose one that is, or drop its folder again.');
     return record;
+  }
+
+  async dictionary(id: string): Promise<DictionaryRecord> {
+    const record = await this.#get('dictionaries', id);
+    if (!record)
+      throw new LabError('dictionary-unknown', `No dictionary “${id}” is on the shelf.`, 'Choose one that is, or drop its folder again.');
+    return record;
+  }
+
+  async #all<K extends Bulky>(kind: K): Promise<Kinds[K][]> {
+    const kept = this.#kept === this.#memory ? [] : await this.#kept.all(kind);
+    return [...kept, ...(await this.#memory.all(kind))].sort((a, b) => a.addedAt - b.addedAt);
+  }
+
+  async #get<K extends Bulky>(kind: K, id: string): Promise<Kinds[K] | undefined> {
+    return (await this.#memory.get(kind, id)) ?? (await this.#kept.get(kind, id));
   }
 
   /** Refuses before a byte is copied where the browser says that there is no room. */
@@ -65,27 +96,51 @@ export class Library {
   }
 
   /** Copies a model's files and puts it on the shelf. A model that is there already is returned as it is, not `fresh`. */
-  async keep(draft: Draft, files: readonly File[], meter: Meter, signal?: AbortSignal): Promise<{ record: ModelRecord; fresh: boolean }> {
+  keep(draft: Draft, files: readonly File[], meter: Meter, signal?: AbortSignal): Promise<{ record: ModelRecord; fresh: boolean }> {
+    const texts = [draft.config, draft.tokenizer, draft.tokenizerConfig, draft.generationConfig].map((each) => JSON.stringify(each));
+    if (draft.chatTemplate !== undefined) texts.push(draft.chatTemplate);
+    const sources = files.map((file) => ({ bytes: file.size, blob: file, pieces: () => piecesOf(file, file.name, signal) }));
+    return this.#shelve('models', sources, texts, (own) => ({ ...draft, ...own, info: { ...draft.info, id: own.id } }), meter, signal);
+  }
+
+  /** Likewise a dictionary, whose one file is made as it is written. What it is, and not what it is called, tells it from others. */
+  keepDictionary(
+    draft: DraftRecord,
+    source: Source,
+    meter: Meter,
+    signal?: AbortSignal,
+  ): Promise<{ record: DictionaryRecord; fresh: boolean }> {
+    return this.#shelve('dictionaries', [source], [JSON.stringify(draft.spec)], (own) => ({ ...draft, ...own }), meter, signal);
+  }
+
+  /** Writes a dictionary's record anew, after whatever is being written now. */
+  changeDictionary(id: string, change: (record: DictionaryRecord) => DictionaryRecord): Promise<DictionaryRecord> {
+    return this.#inTurn(async () => {
+      const changed = change(await this.dictionary(id));
+      await (changed.stored === 'opfs' ? this.#kept : this.#memory).put('dictionaries', changed);
+      return changed;
+    });
+  }
+
+  async #shelve<K extends Bulky>(
+    kind: K,
+    sources: readonly Source[],
+    texts: readonly string[],
+    describe: (own: Shelved) => Kinds[K],
+    meter: Meter,
+    signal?: AbortSignal,
+  ): Promise<{ record: Kinds[K]; fresh: boolean }> {
     const before = meter.done;
-    const folder = `model-${crypto.randomUUID()}`;
+    const folder = `${PREFIX[kind]}-${crypto.randomUUID()}`;
     const release = await this.parts.locks.take(folder, 'exclusive');
     let fresh = false;
     try {
       const stored: StoredFile[] = [];
-      for (const [i, file] of files.entries()) stored.push(await this.#store(folder, i, file, meter, signal));
-      const texts = [draft.config, draft.tokenizer, draft.tokenizerConfig, draft.generationConfig].map((each) => JSON.stringify(each));
-      if (draft.chatTemplate !== undefined) texts.push(draft.chatTemplate);
-      const id = `model-${(await hashParts([...stored.map((file) => file.sha256), ...texts])).slice(0, 24)}`;
+      for (const [i, source] of sources.entries()) stored.push(await this.#store(folder, i, source, meter, signal));
+      const id = `${PREFIX[kind]}-${(await hashParts([...stored.map((file) => file.sha256), ...texts])).slice(0, 24)}`;
       throwIfAborted(signal);
-      const record: ModelRecord = {
-        ...draft,
-        id,
-        info: { ...draft.info, id },
-        stored: this.#bytes ? 'opfs' : 'memory',
-        files: stored,
-        addedAt: Date.now(),
-      };
-      const there = await this.#commit(record);
+      const record = describe({ id, stored: this.#bytes ? 'opfs' : 'memory', files: stored, addedAt: Date.now() });
+      const there = await this.#commit(kind, record);
       fresh = there === record;
       return { record: there, fresh };
     } catch (thrown) {
@@ -93,7 +148,7 @@ export class Library {
       await this.#bytes?.removeFolder(folder).catch(() => undefined);
       const { usage, quota } = await this.parts.estimate();
       throw storageFull(
-        files.reduce((sum, file) => sum + file.size, 0),
+        sources.reduce((sum, source) => sum + source.bytes, 0),
         // What was taken before the disk filled up is a better guide than an estimate that let it come to this.
         Math.max(0, Math.min(quota - usage, meter.done - before)),
       );
@@ -103,55 +158,71 @@ export class Library {
     }
   }
 
-  /** Writes a record unless the model is there already, and returns the one that counts. One at a time, or twins would both be new. */
-  #commit(record: ModelRecord): Promise<ModelRecord> {
-    const commit = this.#last.then(async () => {
-      const there = await this.#intact(record.id);
+  /** Writes a record unless its like is there already, and returns the one that counts. */
+  #commit<K extends Bulky>(kind: K, record: Kinds[K]): Promise<Kinds[K]> {
+    return this.#inTurn(async () => {
+      const there = await this.#intact(kind, record.id);
       if (there) return there;
-      await (record.stored === 'opfs' ? this.#kept : this.#memory).put('models', record);
+      await (record.stored === 'opfs' ? this.#kept : this.#memory).put(kind, record);
       return record;
     });
-    this.#last = commit.catch(() => undefined);
-    return commit;
   }
 
-  async #store(folder: string, index: number, file: File, meter: Meter, signal?: AbortSignal): Promise<StoredFile> {
-    const name = `${index}.safetensors`;
-    const writer = await this.#bytes?.create(folder, name);
+  /** One at a time, or twins would both be new. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #store(folder: string, index: number, source: Source, meter: Meter, signal?: AbortSignal): Promise<StoredFile> {
+    const path = `${folder}/${index}.safetensors`;
+    if (!this.#bytes) {
+      const parts: Uint8Array<ArrayBuffer>[] = [];
+      const sha256 = await writeHashed(
+        source.pieces(),
+        source.blob ? undefined : { write: (piece) => void parts.push(piece) },
+        meter,
+        signal,
+      );
+      return { path, bytes: source.bytes, sha256, blob: source.blob ?? new Blob(parts) };
+    }
+    const writer = await this.#bytes.create(folder, `${index}.safetensors`);
     let sha256: string;
     try {
-      sha256 = await copyHashed(file, file.name, writer, meter, signal);
+      sha256 = await writeHashed(source.pieces(), writer, meter, signal);
     } catch (thrown) {
-      await writer?.close().catch(() => undefined);
+      await writer.close().catch(() => undefined);
       throw thrown;
     }
-    await writer?.close();
-    return { path: `${folder}/${name}`, bytes: file.size, sha256, ...(!writer && { blob: file }) };
+    await writer.close();
+    return { path, bytes: source.bytes, sha256 };
   }
 
-  /** The record of a model whose files are all still there, whole. */
-  async #intact(id: string): Promise<ModelRecord | undefined> {
-    const record = (await this.#memory.get('models', id)) ?? (await this.#kept.get('models', id));
+  /** The record of something whose files are all still there, whole. */
+  async #intact<K extends Bulky>(kind: K, id: string): Promise<Kinds[K] | undefined> {
+    const record = await this.#get(kind, id);
     if (!record || record.stored === 'memory') return record;
     for (const file of record.files) if ((await this.#bytes?.size(file.path)) !== file.bytes) return undefined;
     return record;
   }
 
-  /** Takes a model or a vector off the shelf and frees its bytes. A model that is being read is left as it is. */
+  /** Takes a model, a dictionary or a vector off the shelf and frees its bytes. What is being read is left as it is. */
   async remove(id: string): Promise<void> {
     const vector = await this.#kept.get('vectors', id);
     if (vector) return this.#kept.remove('vectors', id);
-    const record = await this.model(id);
+    const kind = (await this.#get('dictionaries', id)) ? 'dictionaries' : 'models';
+    const record = kind === 'dictionaries' ? await this.dictionary(id) : await this.model(id);
     const folders = record.stored === 'opfs' ? foldersOf([record]) : [];
     const held: (() => void)[] = [];
     try {
       for (const folder of folders) {
         const release = await this.parts.locks.take(folder, 'exclusive');
-        if (!release) throw modelBusy();
+        if (!release) throw modelBusy(PREFIX[kind]);
         held.push(release);
       }
-      await this.#memory.remove('models', id);
-      await this.#kept.remove('models', id);
+      await this.#memory.remove(kind, id);
+      await this.#kept.remove(kind, id);
       for (const folder of folders) await this.#bytes?.removeFolder(folder);
     } finally {
       for (const release of held) release();
@@ -166,7 +237,8 @@ export class Library {
       if (!release) continue;
       try {
         // Asked anew under the lock: the import that held it may just have written its record.
-        if (foldersOf(await this.#kept.all('models')).includes(folder)) continue;
+        const kept = [await this.#kept.all('models'), await this.#kept.all('dictionaries')].flat();
+        if (foldersOf(kept).includes(folder)) continue;
         await this.#bytes?.removeFolder(folder);
         swept.push(folder);
       } catch {
@@ -202,7 +274,7 @@ export class Library {
   }
 }
 
-const foldersOf = (records: readonly ModelRecord[]): string[] =>
+const foldersOf = (records: readonly Pick<ModelRecord, 'files'>[]): string[] =>
   [...new Set(records.flatMap((record) => record.files.map((file) => file.path.split('/')[0] ?? '')))].filter((folder) => folder !== '');
 
 /** A long vector is more arguments than a call takes. */

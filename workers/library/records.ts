@@ -3,7 +3,7 @@
  * is done last. Records of models that live in memory stay in this tab's memory: their Blobs die with it anyway.
  */
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
-import type { ModelRecord } from '../contract';
+import type { DictionaryRecord, ModelRecord } from '../contract';
 import type { VectorInfo } from '../api';
 import { storageError } from './bytes';
 
@@ -17,6 +17,7 @@ export interface VectorRecord {
 export interface Kinds {
   models: ModelRecord;
   vectors: VectorRecord;
+  dictionaries: DictionaryRecord;
 }
 export type Kind = keyof Kinds;
 
@@ -30,17 +31,24 @@ export interface RecordStore {
 interface Schema extends DBSchema {
   models: { key: string; value: ModelRecord };
   vectors: { key: string; value: VectorRecord };
+  dictionaries: { key: string; value: DictionaryRecord };
+}
+
+/** The stores that each version of the database added; what older versions kept stays as it is. */
+const ADDED: readonly (readonly Kind[])[] = [['models', 'vectors'], ['dictionaries']];
+export const DATABASE_VERSION = ADDED.length;
+
+/** Brings a database of version `from` (0: none yet) to today's. */
+export function upgrade(db: { createObjectStore(name: Kind, options: { keyPath: 'id' }): unknown }, from: number): void {
+  for (const kind of ADDED.slice(from).flat()) db.createObjectStore(kind, { keyPath: 'id' });
 }
 
 /** The records in IndexedDB; undefined where the browser gives none. */
 export async function openIndexedDb(): Promise<RecordStore | undefined> {
   if (typeof indexedDB === 'undefined') return undefined;
   try {
-    const db = await openDB<Schema>('loupe', 1, {
-      upgrade(fresh) {
-        fresh.createObjectStore('models', { keyPath: 'id' });
-        fresh.createObjectStore('vectors', { keyPath: 'id' });
-      },
+    const db = await openDB<Schema>('loupe', DATABASE_VERSION, {
+      upgrade,
       // A newer page in another tab cannot upgrade while this one holds the database.
       blocking: (_current, _blocked, event) => {
         if (event.target instanceof IDBDatabase) event.target.close();
@@ -74,9 +82,13 @@ const guarded = <T>(work: Promise<T>): Promise<T> =>
   });
 
 export class MemoryRecords implements RecordStore {
-  readonly #kinds = { models: new Map<string, ModelRecord>(), vectors: new Map<string, VectorRecord>() };
+  readonly #kinds = {
+    models: new Map<string, ModelRecord>(),
+    vectors: new Map<string, VectorRecord>(),
+    dictionaries: new Map<string, DictionaryRecord>(),
+  };
   #of<K extends Kind>(kind: K): Map<string, Kinds[K]> {
-    return this.#kinds[kind] as Map<string, Kinds[K]>;
+    return this.#kinds[kind] as unknown as Map<string, Kinds[K]>;
   }
   all<K extends Kind>(kind: K): Promise<Kinds[K][]> {
     return Promise.resolve([...this.#of(kind).values()]);

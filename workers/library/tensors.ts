@@ -1,5 +1,5 @@
 /**
- * Tensor bytes of a kept model, read in place: straight from the private file system into a mapped GPU buffer, or from
+ * Tensor bytes of a kept model or dictionary, read in place: straight from the private file system into a mapped GPU buffer, or from
  * the Blobs of a model that lives in memory. The engine's worker opens this with a record; nothing else is shared with it.
  */
 import type { ModelRecord } from '../contract';
@@ -22,8 +22,8 @@ interface Source {
   close(): void;
 }
 
-/** Opens every file of a record. While it is open the model cannot be removed, in any tab. */
-export async function openTensors(record: Pick<ModelRecord, 'files' | 'name'>, locks: Locks = browserLocks): Promise<TensorReader> {
+/** Opens every file of a record. While it is open its owner cannot be removed, in any tab. */
+export async function openTensors(record: Pick<ModelRecord, 'name' | 'files'>, locks: Locks = browserLocks): Promise<TensorReader> {
   const held: Held[] = [];
   const sources: Source[] = [];
   const close = (): void => {

@@ -38,6 +38,8 @@ export interface Runtime {
   context: number;
   /** Ids of special tokens, for skipSpecial. */
   special: readonly number[];
+  /** The words of `vecs` before any processing. */
+  storedVectors: Float32Array;
   /** Brings dictionaries into a plan; set by whoever holds them. */
   compose?: Compose;
 }
@@ -104,7 +106,7 @@ export async function loadModel(options: LoadOptions): Promise<Runtime> {
   };
   try {
     const asked = anyOf(processing) ? 'f32' : options.use.weights;
-    const table = await loadWeights({ ...call, family, stored, record, reader: options.reader, weights: asked });
+    const { table, stored: storedVectors } = await loadWeights({ ...call, family, stored, record, reader: options.reader, weights: asked });
     if (anyOf(processing)) await processWeights({ ...call, table, steps: processingSteps(stored, processing) });
     const context = Math.min(spec.context, MOST_POSITIONS);
     if (spec.positions.kind === 'rotary')
@@ -115,7 +117,7 @@ export async function loadModel(options: LoadOptions): Promise<Runtime> {
     await gpu.check();
     const planner: Planner = { spec, layout, weights: table, hooks: hooksOf(spec, layout), variants: options.variants };
     const scratch = new Pool(gpu, weights);
-    return { gpu, id: record.id, planner, spec, processing, weights, scratch, context, special: options.special };
+    return { gpu, id: record.id, planner, spec, processing, weights, scratch, context, special: options.special, storedVectors };
   } catch (thrown) {
     weights.free();
     throw thrown;

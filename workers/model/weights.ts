@@ -38,7 +38,8 @@ export interface LoadCall {
   progress?: OnProgress | undefined;
 }
 
-export async function loadWeights(call: LoadCall): Promise<WeightTable> {
+/** The table, and the vectors' words as they were stored: what processing folds away can still be asked for. */
+export async function loadWeights(call: LoadCall): Promise<{ table: WeightTable; stored: Float32Array }> {
   const { gpu, pool, family, stored, spec, record } = call;
   const byName = new Map(record.tensors.map((each) => [each.name, each]));
   const jobs = family.tensors(stored).flatMap((rule): Job[] => {
@@ -97,7 +98,7 @@ export async function loadWeights(call: LoadCall): Promise<WeightTable> {
   } finally {
     staging.free();
   }
-  return table;
+  return { table, stored: vectors };
 }
 
 /** One staging buffer beside the weights' pool. */

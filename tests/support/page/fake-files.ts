@@ -116,6 +116,9 @@ export const fakeFiles: FilesApi = {
       : Promise.reject(new LabError('no-such-vector', 'That vector is not on the shelf.', 'Make it again.'));
   },
   openVectors: () => Promise.resolve([]),
+  dictionaries: () => Promise.resolve([]),
+  dictionary: () => Promise.reject(new LabError('dictionary-unknown', 'That dictionary is not on the shelf.', 'Drop it again.')),
+  overrideContract: () => Promise.reject(new LabError('dictionary-unknown', 'That dictionary is not on the shelf.', 'Drop it again.')),
   keepVector: (made, data) => {
     const kept = { ...made, id: `v${vectors.size + 1}-${Math.round(norm(data) * 1000)}` };
     vectors.set(kept.id, { info: kept, data });
