@@ -55,6 +55,7 @@ export const DICTIONARIES = [
   'llama-scope-r1',
   'goodfire',
   'mwhanna-transcoder',
+  'circuit-tracer-skip',
   'mntss-skip-transcoder',
   'circuit-tracer-jumprelu',
 ] as const;
@@ -77,6 +78,8 @@ export interface DictionaryCase {
   /** What wrote the files, and what computed the numbers. */
   writer: string;
   oracle: string;
+  /** Libraries that read the very files to the same numbers. */
+  also?: string[];
   seed: number;
   /** Paths under `files/`, with the folders that they are shared in. */
   files: string[];

@@ -13,7 +13,17 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 sys.dont_write_bytecode = True
 warnings.simplefilter("ignore")
 
-from dictionaries import case, dictionary_learning_cases, hand_written, llama_scope, openai, saelens, saelens_before_6, sparsify_cases  # noqa: F401
+from dictionaries import (  # noqa: F401
+    case,
+    circuit_tracer_cases,
+    dictionary_learning_cases,
+    hand_written,
+    llama_scope,
+    openai,
+    saelens,
+    saelens_before_6,
+    sparsify_cases,
+)
 
 if __name__ == "__main__":
     wanted = sys.argv[1:]

@@ -23,8 +23,10 @@ from dictionary_learning.evaluation import evaluate
 from dictionary_learning.trainers import BatchTopKTrainer, GatedSAETrainer, JumpReluTrainer, StandardTrainer, TopKTrainer
 from dictionary_learning.trainers.matryoshka_batch_top_k import MatryoshkaBatchTopKTrainer
 
+from dictionaries import saelens
 from dictionaries.canonical import Contract, Spec, Tensors
 from dictionaries.case import D_IN, K, LATENTS, Draw, Made, Run, case
+from dictionaries.saelens_loaders import loaded
 
 LIBRARY = f"dictionary_learning {dictionary_learning.__version__}"
 HOOK = "blocks.4.hook_resid_post"
@@ -67,6 +69,12 @@ def scores(ae: torch.nn.Module):
     return score
 
 
+def also(folder: Path) -> dict[str, Run]:
+    """SAELens's reading of the same files."""
+    read = loaded("dictionary_learning_1", folder.parent, f"canrager/{folder.name}", "resid_post_layer_4/trainer_0")
+    return {saelens.LIBRARY: saelens.runner(read)}
+
+
 def as_pretrained(ae: torch.nn.Module, folder: Path) -> torch.nn.Module:
     """The class's own loader, which makes its tensors of the default type and says on the way what it does."""
     torch.set_default_dtype(torch.float64)
@@ -94,7 +102,7 @@ def standard(draw: Draw, folder: Path) -> Made:
     laid_out(trainer.ae, linears(w) | {"bias": w["b_dec"]})
     ae = save(trainer, folder)
     note = "AutoEncoder.from_pretrained folds decoder norms by default; `activations` are the file's own, `folded_activations` the loader's."
-    return Made(Spec("relu", HOOK), w, runner(ae), runner(as_pretrained(ae, folder)), scores=scores(ae), assumed=ASSUMED, note=note)
+    return Made(Spec("relu", HOOK), w, runner(ae), folded=runner(as_pretrained(ae, folder)), scores=scores(ae), also=also(folder), assumed=ASSUMED, note=note)
 
 
 @case("dictionary-learning-gated", format="dictionary_learning", oracle=LIBRARY)
@@ -104,7 +112,7 @@ def gated(draw: Draw, folder: Path) -> Made:
     biases = {"decoder_bias": w["b_dec"], "gate_bias": w["b_gate"], "mag_bias": w["b_mag"], "r_mag": w["r_mag"]}
     laid_out(trainer.ae, linears(w) | biases)
     ae = save(trainer, folder)
-    return Made(Spec("gated", HOOK), w, runner(ae), scores=scores(ae), assumed=ASSUMED)
+    return Made(Spec("gated", HOOK), w, runner(ae), scores=scores(ae), also=also(folder), assumed=ASSUMED)
 
 
 @case("dictionary-learning-jumprelu", format="dictionary_learning", oracle=LIBRARY)
@@ -114,7 +122,7 @@ def jumprelu(draw: Draw, folder: Path) -> Made:
     laid_out(trainer.ae, w | {"W_enc": w["W_enc"].T})
     spec = Spec("jumprelu", HOOK, contract=Contract(subtract_b_dec=False))
     ae = save(trainer, folder)
-    return Made(spec, w, runner(ae), scores=scores(ae), assumed=ASSUMED)
+    return Made(spec, w, runner(ae), scores=scores(ae), also=also(folder), assumed=ASSUMED)
 
 
 @case("dictionary-learning-topk", format="dictionary_learning", oracle=LIBRARY)
@@ -124,7 +132,7 @@ def topk(draw: Draw, folder: Path) -> Made:
     # The threshold that training keeps beside k is there and not used: this class encodes by its k unless asked otherwise.
     laid_out(trainer.ae, linears(w) | {"b_dec": w["b_dec"], "threshold": torch.tensor(0.9)})
     ae = save(trainer, folder)
-    return Made(Spec("topk", HOOK, k=K), w, runner(ae), scores=scores(ae), assumed=ASSUMED)
+    return Made(Spec("topk", HOOK, k=K), w, runner(ae), scores=scores(ae), also=also(folder), assumed=ASSUMED)
 
 
 THRESHOLD = torch.tensor(0.7)
@@ -136,7 +144,7 @@ def batch_topk(draw: Draw, folder: Path) -> Made:
     trainer = trainer_of(BatchTopKTrainer, k=K, seed=0)
     laid_out(trainer.ae, linears(w) | {"b_dec": w["b_dec"], "threshold": THRESHOLD})
     ae = save(trainer, folder)
-    return Made(Spec("jumprelu", HOOK), w | {"threshold": THRESHOLD.expand(LATENTS)}, runner(ae), scores=scores(ae), assumed=ASSUMED)
+    return Made(Spec("jumprelu", HOOK), w | {"threshold": THRESHOLD.expand(LATENTS)}, runner(ae), scores=scores(ae), also=also(folder), assumed=ASSUMED)
 
 
 @case("dictionary-learning-matryoshka", format="dictionary_learning", oracle=LIBRARY)
@@ -145,4 +153,4 @@ def matryoshka(draw: Draw, folder: Path) -> Made:
     trainer = trainer_of(MatryoshkaBatchTopKTrainer, k=K, group_fractions=[0.25, 0.25, 0.5], seed=0)
     laid_out(trainer.ae, w | {"W_enc": w["W_enc"].T, "threshold": THRESHOLD})
     ae = save(trainer, folder)
-    return Made(Spec("jumprelu", HOOK), w | {"threshold": THRESHOLD.expand(LATENTS)}, runner(ae), scores=scores(ae), assumed=ASSUMED)
+    return Made(Spec("jumprelu", HOOK), w | {"threshold": THRESHOLD.expand(LATENTS)}, runner(ae), scores=scores(ae), also=also(folder), assumed=ASSUMED)

@@ -1,8 +1,7 @@
-"""Formats that have files and no library of their own: Gemma Scope 1 and 2, Goodfire's, circuit-tracer's transcoders (mwhanna, mntss).
+"""Formats that have files and no library of their own: Gemma Scope 1 and 2, and Goodfire's.
 
-The files are written by hand, after the loaders that read them (sae_lens/loading/pretrained_sae_loaders.py of SAELens 6.54;
-circuit_tracer/transcoder/single_layer_transcoder.py), and SAELens's classes in float64 answer for them: the tensors are given to those as its loader
-gives them, so that only fetching from the Hub is left out.
+The files are written by hand, after the loaders that read them (sae_lens/loading/pretrained_sae_loaders.py of SAELens 6.54), and those loaders
+read them back.
 """
 
 import json
@@ -10,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from circuit_tracer.transcoder.single_layer_transcoder import load_gemma_scope_2_transcoder
 from safetensors.torch import save_file
-from sae_lens.registry import get_sae_class
 
+from dictionaries import circuit_tracer_cases as circuit_tracer
 from dictionaries.canonical import Contract, Spec, Tensors
-from dictionaries.case import D_IN, D_OUT, LATENTS, Draw, Made, Run, case
-from dictionaries.saelens import LIBRARY, MLP_IN, MLP_OUT, TRANSPOSED, metadata, runner
+from dictionaries.case import D_IN, D_OUT, LATENTS, Draw, Made, case
+from dictionaries.saelens import LIBRARY, MLP_IN, MLP_OUT, TRANSPOSED, runner
+from dictionaries.saelens_loaders import loaded
 
 GEMMA = Contract(subtract_b_dec=False)
 RESID = "blocks.4.hook_resid_post"
@@ -25,28 +26,10 @@ ASSUMED = ("hookIn", "contract.residual", "contract.prependBos")
 AFTER_GAIN = "Reads the norm's output after its gain; hook_normalized is before it."
 
 
-def saelens(architecture: str, spec: Spec, w: Tensors, fold: bool = False) -> Run:
-    sae_class, config_class = get_sae_class(architecture)
-    wide = {"d_out": w["b_dec"].shape[0]} if "transcoder" in architecture else {}
-    config = config_class(
-        d_in=D_IN,
-        d_sae=LATENTS,
-        dtype="float64",
-        apply_b_dec_to_input=spec.contract.subtract_b_dec,
-        reshape_activations=spec.contract.reshape,
-        metadata=metadata(spec.hook_in, spec.hook_out),
-        **wide,
-    )
-    sae = sae_class(config)
-    state = {name: (value.T if name in TRANSPOSED else value).double().contiguous() for name, value in w.items()}
-    sae.load_state_dict(state)
-    if fold:
-        sae.fold_W_dec_norm()
-    return runner(sae)
-
-
-def answered(architecture: str, spec: Spec, w: Tensors, **more) -> Made:
-    return Made(spec, w, saelens(architecture, spec, w), saelens(architecture, spec, w, fold=True), **more)
+def answered(loader: str, root: Path, repo: str, folder: str, spec: Spec, w: Tensors, **more) -> Made:
+    """SAELens reads the very files; folded, once more."""
+    read = loaded(loader, root, repo, folder)
+    return Made(spec, w, runner(read), folded=runner(loaded(loader, root, repo, folder, fold=True)), **more)
 
 
 def npz(path: Path, w: Tensors, save=np.savez) -> None:
@@ -54,44 +37,51 @@ def npz(path: Path, w: Tensors, save=np.savez) -> None:
     save(path / "params.npz", **{name: (value.T if name in TRANSPOSED else value).contiguous().numpy() for name, value in w.items()})
 
 
+SCOPE = "layer_4/width_1k/average_l0_17"
+
+
+def gemma(draw: Draw, root: Path, kind: str, spec: Spec, folder: str = SCOPE, d_out: int = D_IN, save=np.savez, **more) -> Made:
+    """`kind` is the end of the repository's name, by which alone SAELens and we know what was read."""
+    w = draw.weights("jumprelu", d_out=d_out)
+    repo = f"google/gemma-scope-2b-pt-{kind}"
+    npz(root / repo.split("/")[-1] / folder, w, save)
+    loader = "gemma_2_transcoder" if kind == "transcoders" else "gemma_2"
+    if folder.startswith("embedding"):
+        # SAELens divides and multiplies in float32.
+        more |= {"wrong": {"no √d": w}, "tolerance": 2e-7}
+        w = w | {"W_enc": w["W_enc"].double() / D_IN**0.5, "W_dec": w["W_dec"].double() * D_IN**0.5}
+    return answered(loader, root, repo, folder, spec, w, assumed=ASSUMED, **more)
+
+
 @case("gemma-scope-res", format="gemma_scope", oracle=LIBRARY, writer=WRITER)
-def gemma_residual(draw: Draw, folder: Path) -> Made:
-    w = draw.weights("jumprelu")
-    npz(folder / "gemma-scope-2b-pt-res" / "layer_4" / "width_1k" / "average_l0_17", w)
-    return answered("jumprelu", Spec("jumprelu", RESID, contract=GEMMA), w, assumed=ASSUMED)
+def gemma_residual(draw: Draw, root: Path) -> Made:
+    return gemma(draw, root, "res", Spec("jumprelu", RESID, contract=GEMMA))
 
 
 @case("gemma-scope-mlp", format="gemma_scope", oracle=LIBRARY, writer=WRITER)
-def gemma_mlp(draw: Draw, folder: Path) -> Made:
-    w = draw.weights("jumprelu")
+def gemma_mlp(draw: Draw, root: Path) -> Made:
     # The archive deflated, as NumPy may leave it.
-    npz(folder / "gemma-scope-2b-pt-mlp" / "layer_4" / "width_1k" / "average_l0_17", w, np.savez_compressed)
-    return answered("jumprelu", Spec("jumprelu", MLP_OUT, contract=GEMMA), w, assumed=ASSUMED)
+    return gemma(draw, root, "mlp", Spec("jumprelu", MLP_OUT, contract=GEMMA), save=np.savez_compressed)
 
 
 @case("gemma-scope-att", format="gemma_scope", oracle=LIBRARY, writer=WRITER)
-def gemma_attention(draw: Draw, folder: Path) -> Made:
-    w = draw.weights("jumprelu")
-    npz(folder / "gemma-scope-2b-pt-att" / "layer_4" / "width_1k" / "average_l0_17", w)
+def gemma_attention(draw: Draw, root: Path) -> Made:
     contract = Contract(subtract_b_dec=False, reshape="hook_z")
-    return answered("jumprelu", Spec("jumprelu", "blocks.4.attn.hook_z", contract=contract), w, assumed=ASSUMED)
+    return gemma(draw, root, "att", Spec("jumprelu", "blocks.4.attn.hook_z", contract=contract))
 
 
 @case("gemma-scope-transcoder", format="gemma_scope", oracle=LIBRARY, writer=WRITER)
-def gemma_transcoder(draw: Draw, folder: Path) -> Made:
-    w = draw.weights("jumprelu", d_out=D_OUT)
-    npz(folder / "gemma-scope-2b-pt-transcoders" / "layer_4" / "width_1k" / "average_l0_17", w)
-    spec = Spec("jumprelu", MLP_IN, MLP_OUT, contract=GEMMA)
-    return answered("jumprelu_transcoder", spec, w, assumed=ASSUMED, note=AFTER_GAIN)
+def gemma_transcoder(draw: Draw, root: Path) -> Made:
+    return gemma(draw, root, "transcoders", Spec("jumprelu", MLP_IN, MLP_OUT, contract=GEMMA), d_out=D_OUT, note=AFTER_GAIN)
 
 
 @case("gemma-scope-embedding", format="gemma_scope", oracle=LIBRARY, writer=WRITER)
-def gemma_embedding(draw: Draw, folder: Path) -> Made:
-    w = draw.weights("jumprelu")
-    npz(folder / "gemma-scope-2b-pt-res" / "embedding" / "width_1k" / "average_l0_17", w)
-    exact = w | {"W_enc": w["W_enc"].double() / D_IN**0.5, "W_dec": w["W_dec"].double() * D_IN**0.5}
+def gemma_embedding(draw: Draw, root: Path) -> Made:
     note = "Trained on embeddings before Gemma's scale √d: the loader divides W_enc by it and multiplies W_dec, and leaves b_dec."
-    return answered("jumprelu", Spec("jumprelu", "hook_embed", contract=GEMMA), exact, assumed=ASSUMED, note=note, wrong={"no √d": w})
+    return gemma(draw, root, "res", Spec("jumprelu", "hook_embed", contract=GEMMA), "embedding/width_4k/average_l0_17", note=note)
+
+
+GEMMA_2 = "google/gemma-scope-2-1b-pt"
 
 
 def gemma_2(path: Path, w: Tensors, cfg: dict) -> None:
@@ -105,32 +95,35 @@ def gemma_2(path: Path, w: Tensors, cfg: dict) -> None:
 
 
 @case("gemma-scope-2-res", format="gemma_scope_2", oracle=LIBRARY, writer=WRITER)
-def gemma_2_residual(draw: Draw, folder: Path) -> Made:
+def gemma_2_residual(draw: Draw, root: Path) -> Made:
     w = draw.weights("jumprelu")
-    path = folder / "gemma-scope-2-1b-pt" / "resid_post" / "layer_4_width_16k_l0_medium"
-    gemma_2(path, w, {"hf_hook_point_in": "model.layers.4.output", "hf_hook_point_out": "model.layers.4.output"})
-    return answered("jumprelu", Spec("jumprelu", RESID, contract=GEMMA), w, assumed=ASSUMED[1:])
+    folder = "resid_post/layer_4_width_16k_l0_medium"
+    gemma_2(root / "gemma-scope-2-1b-pt" / folder, w, {"hf_hook_point_in": "model.layers.4.output", "hf_hook_point_out": "model.layers.4.output"})
+    return answered("gemma_3", root, GEMMA_2, folder, Spec("jumprelu", RESID, contract=GEMMA), w, assumed=ASSUMED[1:])
 
 
 @case("gemma-scope-2-transcoder-affine", format="gemma_scope_2", oracle=LIBRARY, writer=WRITER)
-def gemma_2_affine(draw: Draw, folder: Path) -> Made:
+def gemma_2_affine(draw: Draw, root: Path) -> Made:
     # As wide out as in, as they are: no shape tells which way round the skip is.
     w = draw.weights("jumprelu", skip=True)
-    path = folder / "gemma-scope-2-1b-pt" / "transcoder" / "layer_4_width_16k_l0_medium_affine"
+    folder = "transcoder/layer_4_width_16k_l0_medium_affine"
     cfg = {
         "type": "transcoder",
         "hf_hook_point_in": "model.layers.4.pre_feedforward_layernorm.output",
         "hf_hook_point_out": "model.layers.4.post_feedforward_layernorm.output",
         "affine_connection": True,
     }
+    path = root / "gemma-scope-2-1b-pt" / folder
     gemma_2(path, w, cfg)
     spec = Spec("jumprelu", MLP_IN, MLP_OUT, contract=GEMMA)
     note = f"{AFTER_GAIN} SAELens calls the place hook_mlp_in, which in TransformerLens is before the norm."
-    return answered("jumprelu_skip_transcoder", spec, w, assumed=ASSUMED[1:], note=note)
+    traced = load_gemma_scope_2_transcoder(str(path / "params.safetensors"), 4, torch.device("cpu"), torch.float64)
+    also = {circuit_tracer.LIBRARY: circuit_tracer.runner(traced)}
+    return answered("gemma_3", root, GEMMA_2, folder, spec, w, assumed=ASSUMED[1:], note=note, also=also)
 
 
 @case("goodfire", format="goodfire", oracle=LIBRARY, writer=WRITER)
-def goodfire(draw: Draw, folder: Path) -> Made:
+def goodfire(draw: Draw, root: Path) -> Made:
     w = draw.weights("relu", dtype=torch.bfloat16)
     state = {
         "encoder_linear.weight": w["W_enc"],
@@ -138,42 +131,7 @@ def goodfire(draw: Draw, folder: Path) -> Made:
         "decoder_linear.weight": w["W_dec"].T.contiguous(),
         "decoder_linear.bias": w["b_dec"],
     }
-    torch.save(state, folder / "Llama-3.1-8B-Instruct-SAE-l19.pth")
-    spec = Spec("relu", "blocks.19.hook_resid_post", contract=GEMMA)
-    return answered("standard", spec, w, assumed=ASSUMED)
-
-
-def circuit_tracer(folder: Path, tensors: Tensors, model: str) -> None:
-    """A set is a folder of layers and a config.yaml that names its hooks; one layer of it is here."""
-    folder.mkdir(parents=True)
-    lines = [f"model_name: {model}", "model_kind: transcoder_set", "feature_input_hook: mlp.hook_in", "feature_output_hook: hook_mlp_out"]
-    (folder / "config.yaml").write_text("\n".join(lines) + "\n")
-    save_file({name: value.contiguous() for name, value in tensors.items()}, folder / "layer_4.safetensors")
-
-
-# The names of config.yaml, which are TransformerLens 3's for what goes into the MLP.
-TRACED = ("blocks.4.mlp.hook_in", "blocks.4.hook_mlp_out")
-
-
-@case("mwhanna-transcoder", format="circuit_tracer", oracle=LIBRARY, writer=WRITER)
-def mwhanna(draw: Draw, folder: Path) -> Made:
-    w = draw.weights("relu")
-    # W_enc and W_dec both with latents for rows: canonical as they are.
-    circuit_tracer(folder / "qwen3-0.6b-transcoders", w, "Qwen/Qwen3-0.6B")
-    return answered("transcoder", Spec("relu", *TRACED, contract=GEMMA), w, assumed=ASSUMED[1:])
-
-
-@case("mntss-skip-transcoder", format="circuit_tracer", oracle=LIBRARY, writer=WRITER)
-def mntss(draw: Draw, folder: Path) -> Made:
-    w = draw.weights("relu", skip=True)
-    # The older sets: W_dec as a linear layer's weight, [d_out, latents].
-    circuit_tracer(folder / "skip-transcoder-Llama-3.2-1B", w | {"W_dec": w["W_dec"].T}, "meta-llama/Llama-3.2-1B")
-    return answered("skip_transcoder", Spec("relu", *TRACED, contract=GEMMA), w, assumed=ASSUMED[1:])
-
-
-@case("circuit-tracer-jumprelu", format="circuit_tracer", oracle=LIBRARY, writer=WRITER)
-def traced_jumprelu(draw: Draw, folder: Path) -> Made:
-    w = draw.weights("jumprelu")
-    named = {("activation_function.threshold" if name == "threshold" else name): value for name, value in w.items()}
-    circuit_tracer(folder / "gemma-transcoders", named, "google/gemma-2-2b")
-    return answered("jumprelu_transcoder", Spec("jumprelu", *TRACED, contract=GEMMA), w, assumed=ASSUMED[1:])
+    repo, file = "Goodfire/Llama-3.1-8B-Instruct-SAE-l19", "Llama-3.1-8B-Instruct-SAE-l19.pth"
+    (root / repo.split("/")[-1]).mkdir()
+    torch.save(state, root / repo.split("/")[-1] / file)
+    return answered("goodfire", root, repo, file, Spec("relu", "blocks.19.hook_resid_post", contract=GEMMA), w, assumed=ASSUMED)

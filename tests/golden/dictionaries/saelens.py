@@ -9,7 +9,6 @@ from sae_lens import SAE, __version__
 from sae_lens.evals import ExplainedVarianceCalculator
 from sae_lens.registry import get_sae_class
 from sae_lens.saes.batchtopk_sae import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
-from sae_lens.saes.jumprelu_sae import JumpReLUTrainingSAE, JumpReLUTrainingSAEConfig
 from sae_lens.saes.matryoshka_batchtopk_sae import MatryoshkaBatchTopKTrainingSAE, MatryoshkaBatchTopKTrainingSAEConfig
 from sae_lens.saes.sae import SAEMetadata
 
@@ -116,7 +115,7 @@ def made(spec: Spec, w: Tensors, path: Path, fold: bool = True, **more) -> Made:
     folded = runner(read(path, fold=True)) if fold else None
     if spec.out == spec.hook_in:
         more |= {"edited": edited(read(path)), "scores": scores(read(path))}
-    return Made(spec, w, runner(read(path)), folded, **more)
+    return Made(spec, w, runner(read(path)), folded=folded, **more)
 
 
 @case("saelens-standard", format="saelens", oracle=LIBRARY)
@@ -245,27 +244,3 @@ def matryoshka(draw: Draw, folder: Path) -> Made:
     return after_training(
         draw, folder, MatryoshkaBatchTopKTrainingSAE, MatryoshkaBatchTopKTrainingSAEConfig, matryoshka_widths=[8, 24, LATENTS]
     )
-
-
-@case("saelens-jumprelu-checkpoint", format="saelens", oracle=LIBRARY, writer=f"{LIBRARY}, threshold renamed by hand")
-def jumprelu_checkpoint(draw: Draw, folder: Path) -> Made:
-    """A training checkpoint from when the threshold was kept as its logarithm."""
-    config = JumpReLUTrainingSAEConfig(d_in=D_IN, d_sae=LATENTS, decoder_init_norm=None, metadata=metadata())
-    sae = JumpReLUTrainingSAE(config)
-    w = draw.weights("jumprelu")
-    fill(sae, w)
-    path = folder / "checkpoints"
-    sae.save_model(path)
-    tensors = load_file(path / "sae_weights.safetensors")
-    log = tensors.pop("threshold").log()
-    save_file(tensors | {"log_threshold": log}, path / "sae_weights.safetensors")
-    config = json.loads((path / "cfg.json").read_text())
-    config["metadata"] |= {"sae_lens_version": "6.6.0", "sae_lens_training_version": "6.6.0"}
-    (path / "cfg.json").write_text(json.dumps(config))
-    # The training class rounds its threshold to float32 whatever it is asked for: given what it then holds, the inference class answers in float64.
-    held = JumpReLUTrainingSAE.load_from_disk(path)
-    inference = get_sae_class("jumprelu")[0](get_sae_class("jumprelu")[1](d_in=D_IN, d_sae=LATENTS, dtype="float64", metadata=metadata()))
-    exact = w | {"threshold": log.double().exp()}
-    fill(inference, exact)
-    assert torch.allclose(held.threshold, exact["threshold"].float(), rtol=1e-6)
-    return Made(Spec("jumprelu", HOOK), exact, runner(inference))

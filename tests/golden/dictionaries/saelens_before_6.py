@@ -1,16 +1,18 @@
-"""SAELens before 6: flat configurations with older names for things. No released version writes them all, so they are written by hand, from
-the rules by which SAELens 6 still reads them (handle_pre_6_0_config), and SAELens 6 answers for them.
+"""What older versions of SAELens left: flat configurations with other names for things, and thresholds as logarithms. No one version wrote them all, so they
+are written by hand, from the rules by which SAELens 6 still reads them (handle_pre_6_0_config), and SAELens 6 answers for them.
 """
 
 import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from sae_lens.registry import get_sae_class
+from sae_lens.saes.jumprelu_sae import JumpReLUTrainingSAE, JumpReLUTrainingSAEConfig
 
 from dictionaries.canonical import Contract, Spec, Tensors
 from dictionaries.case import D_IN, K, LATENTS, Draw, Made, case
-from dictionaries.saelens import LIBRARY, TRANSPOSED, made
+from dictionaries.saelens import LIBRARY, TRANSPOSED, fill, made, metadata, runner
 
 CENTRED = "blocks.4.hook_resid_pre"
 WRITER = "by hand"
@@ -96,3 +98,27 @@ def gated(draw: Draw, folder: Path) -> Made:
     }
     write(folder / CENTRED, cfg, w)
     return made(Spec("gated", CENTRED), w, folder / CENTRED)
+
+
+@case("saelens-jumprelu-checkpoint", format="saelens", oracle=LIBRARY, writer=f"{LIBRARY}, threshold renamed by hand")
+def jumprelu_checkpoint(draw: Draw, folder: Path) -> Made:
+    """A training checkpoint from when the threshold was kept as its logarithm."""
+    config = JumpReLUTrainingSAEConfig(d_in=D_IN, d_sae=LATENTS, decoder_init_norm=None, metadata=metadata())
+    sae = JumpReLUTrainingSAE(config)
+    w = draw.weights("jumprelu")
+    fill(sae, w)
+    path = folder / "checkpoints"
+    sae.save_model(path)
+    tensors = load_file(path / "sae_weights.safetensors")
+    log = tensors.pop("threshold").log()
+    save_file(tensors | {"log_threshold": log}, path / "sae_weights.safetensors")
+    config = json.loads((path / "cfg.json").read_text())
+    config["metadata"] |= {"sae_lens_version": "6.6.0", "sae_lens_training_version": "6.6.0"}
+    (path / "cfg.json").write_text(json.dumps(config))
+    # The training class rounds its threshold to float32 whatever it is asked for: given what it then holds, the inference class answers in float64.
+    held = JumpReLUTrainingSAE.load_from_disk(path)
+    inference = get_sae_class("jumprelu")[0](get_sae_class("jumprelu")[1](d_in=D_IN, d_sae=LATENTS, dtype="float64", metadata=metadata()))
+    exact = w | {"threshold": log.double().exp()}
+    fill(inference, exact)
+    assert torch.allclose(held.threshold, exact["threshold"].float(), rtol=1e-6)
+    return Made(Spec("jumprelu", CENTRED), exact, runner(inference))

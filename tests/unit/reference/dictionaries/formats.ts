@@ -47,11 +47,8 @@ const SAME = Object.fromEntries(
 
 function saelens(source: Source): Canonical {
   const log = source.tensors.get('log_threshold');
-  return {
-    ...pick(source, SAME),
-    W_enc: transposed(get(source, 'W_enc')).data,
-    ...(log ? { threshold: Float64Array.from(log.data, Math.exp) } : {}),
-  };
+  const out: Canonical = { ...pick(source, SAME), W_enc: transposed(get(source, 'W_enc')).data };
+  return log ? { ...out, threshold: Float64Array.from(log.data, Math.exp) } : out;
 }
 
 const linears = (source: Source, encoder = 'encoder.weight', decoder = 'decoder.weight'): Canonical => ({
@@ -61,11 +58,10 @@ const linears = (source: Source, encoder = 'encoder.weight', decoder = 'decoder.
 
 function dictionaryLearning(source: Source): Canonical {
   const biases = { bias: 'b_dec', decoder_bias: 'b_dec', 'encoder.bias': 'b_enc', gate_bias: 'b_gate', mag_bias: 'b_mag' };
-  const named = { ...pick(source, SAME), ...pick(source, biases) };
   const weights = source.tensors.has('W_enc') ? { W_enc: transposed(get(source, 'W_enc')).data } : linears(source);
+  const out: Canonical = { ...pick(source, SAME), ...pick(source, biases), ...weights };
   const threshold = source.tensors.get('threshold');
-  const scalar = threshold?.shape.length === 0 ? { threshold: spread(at(threshold.data, 0), source.spec) } : {};
-  return { ...named, ...weights, ...scalar };
+  return threshold?.shape.length === 0 ? { ...out, threshold: spread(at(threshold.data, 0), source.spec) } : out;
 }
 
 const sparsify = (source: Source): Canonical => ({
@@ -85,11 +81,9 @@ function gemmaScope(source: Source): Canonical {
 
 function gemmaScope2(source: Source): Canonical {
   const skip = source.tensors.get('affine_skip_connection');
-  return {
-    ...pick(source, { b_enc: 'b_enc', b_dec: 'b_dec', threshold: 'threshold', w_dec: 'W_dec' }),
-    W_enc: transposed(get(source, 'w_enc')).data,
-    ...(skip ? { W_skip: transposed(skip).data } : {}),
-  };
+  const same = pick(source, { b_enc: 'b_enc', b_dec: 'b_dec', threshold: 'threshold', w_dec: 'W_dec' });
+  const out: Canonical = { ...same, W_enc: transposed(get(source, 'w_enc')).data };
+  return skip ? { ...out, W_skip: transposed(skip).data } : out;
 }
 
 const openai = (source: Source): Canonical => ({ ...linears(source), ...pick(source, { pre_bias: 'b_dec', latent_bias: 'b_enc' }) });
