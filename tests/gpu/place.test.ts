@@ -97,7 +97,7 @@ describe.each(MODELS)('%s', (_, config, missing) => {
       return tensor;
     });
     const pool = new Pool(rig.gpu);
-    const table = await loadWeights({
+    const { table } = await loadWeights({
       ...{ gpu: rig.gpu, pool, family, spec, stored: spec, layout, weights: 'stored' },
       record: { tensors } as unknown as ModelRecord,
       reader: { read: (_file, from, into) => into.set(bytes.subarray(from, from + into.length)) },

@@ -72,7 +72,11 @@ export async function loadDictionary(call: LoadCall): Promise<LoadedDictionary> 
   const { contract, latents } = spec;
   const norm = contract.normGain ? call.norm : undefined;
   if (contract.normGain && !norm)
-    throw new LabError('dictionary-misfit', `${spec.hookIn} has no gain that “${record.name}” could read.`, 'Correct its contract or its hook.');
+    throw new LabError(
+      'dictionary-misfit',
+      `${spec.hookIn} has no gain that “${record.name}” could read.`,
+      'Correct its contract or its hook.',
+    );
   // What a gain is folded into is no longer what was rounded: f32.
   const matrix = (part: string, tensor: StoredTensor, rows: number, words: number, folded = false): WeightMatrix => {
     const dtype = folded ? 'f32' : TYPES[tensor.dtype];
