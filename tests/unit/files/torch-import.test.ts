@@ -108,7 +108,7 @@ describe('which files hold the weights:', () => {
   });
   it('some, if it is to be a model', async () => {
     expect((await refusal(() => new Files(shelf().library).open([bin], 'job'))).code).toBe('config-missing');
-    expect((await refusal(() => new Files(shelf().library).open([opened('ae.pt', 'x')], 'job'))).code).toBe('nothing-recognised');
+    expect((await refusal(() => new Files(shelf().library).open([opened('ae.pt', 'x')], 'job'))).code).toBe('torch-garbage');
   });
 });
 
