@@ -129,6 +129,13 @@ export class Benches {
     });
   }
 
+  /** Activations [prompt][d_model] at a hook, at each prompt's last position. */
+  lasts(prompts: readonly string[], hook: string): Promise<number[][]> {
+    return this.spread(prompts, 24, (page, some) =>
+      page.evaluate(inPage.sums, { prompts: some, hooks: [hook], over: 'last' as const }),
+    ).then((parts) => parts.map(({ sums }) => sums[0] ?? []));
+  }
+
   /** One question to one page. */
   ask<I, O>(question: (given: I) => Promise<O>, given: I): Promise<O> {
     const [page] = this.pages;

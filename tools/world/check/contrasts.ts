@@ -1,8 +1,9 @@
 /**
  * What the ready vectors are the difference of, and how well a vector does what it is for: on prompts of the train split, so that the
- * claims can use others. Hooks and strengths to try come from looking at trained models of the town: moods are turned best in the
- * middle, from means over whole stories; what makes the Guide refuse is one direction only where the request has just been read (layer 1),
- * and later copies of it can be rebuilt from what else is there.
+ * claims can use others. Hooks and strengths to try come from looking at trained models of the town: how a story is told is one direction at
+ * the full stop before its last sentence, in the middle of the model (means over whole stories dilute it: a model trained for longer does not
+ * follow them). What makes the Guide refuse stands at the end of the request. No one difference of means both adds and removes it in that
+ * model: taken out, it must be what layer 2 reads there; added, it must be free of what is asked, or the answer becomes one about that.
  */
 import { documents, harmful, harmless, moodPrompts, type Document } from '../index';
 import type { Benches } from './bench';
@@ -27,14 +28,16 @@ export interface Contrast {
   over: 'last' | 'all';
   from: string;
   hooks: readonly string[];
+  /** So many main axes along which the negative texts differ among each other are taken out of the difference. */
+  apart?: number;
+  /** How it is meant to be used: `add` unless said otherwise. */
+  use?: Pick<Ready, 'kind' | 'keep'>;
   /** The strengths tried, in lengths of the difference of means. */
   multiples: readonly number[];
   /** What does not depend on a strength; strengths are tried at the two hooks that are best at it. */
   before?(benches: Benches, vector: number[]): Promise<Judged>;
   margin(benches: Benches, vector: Pick<Ready, 'vector' | 'at' | 'scale'>): Promise<Judged>;
 }
-
-const says = ({ spans }: Document, label: string): boolean => spans.some(({ labels }) => labels.includes(label));
 
 /** The first texts of either kind. */
 function gather(
@@ -53,6 +56,27 @@ function gather(
   return { positive: positive.slice(0, count), negative: negative.slice(0, count) };
 }
 
+/** Stories of both moods without their last sentence. */
+function unended(count: number, seed: number): { positive: string[]; negative: string[] } {
+  const cut =
+    (mood: string) =>
+    (document: Document): string | undefined => {
+      const told = document.spans.filter(({ labels }) => labels.includes(`mood:${mood}`));
+      const end = told.at(-1)?.start;
+      return end === undefined || told.length < 2 ? undefined : document.text.slice(0, end).trimEnd();
+    };
+  const [merry, gloomy] = [cut('merry'), cut('gloomy')];
+  const positive: string[] = [];
+  const negative: string[] = [];
+  for (const document of documents(seed, 'train')) {
+    const [plus, minus] = [merry(document), gloomy(document)];
+    if (plus !== undefined) positive.push(plus);
+    if (minus !== undefined) negative.push(minus);
+    if (Math.min(positive.length, negative.length) >= count) break;
+  }
+  return { positive: positive.slice(0, count), negative: negative.slice(0, count) };
+}
+
 const words = (text: string): string[] => text.toLowerCase().match(/\p{L}+/gu) ?? [];
 
 /** The words of so many documents that hold no Spanish. */
@@ -66,6 +90,9 @@ function englishWords(count: number): Set<string> {
   return found;
 }
 
+/** The request alone, without the Guide's turn to speak. */
+const asked = (prompts: readonly string[]): string[] => prompts.map((prompt) => prompt.replace(/\nGuide:$/, ''));
+
 const percent = (value: number): string => `${(100 * value).toFixed(0)}%`;
 
 export function contrasts(count: number, tried: number): Contrast[] {
@@ -78,16 +105,11 @@ export function contrasts(count: number, tried: number): Contrast[] {
       name: 'mood',
       title: 'merry − gloomy',
       about: 'Turns a story merry; the other way, gloomy.',
-      ...gather(
-        count,
-        11,
-        (document) => says(document, 'mood:merry'),
-        (document) => says(document, 'mood:gloomy'),
-      ),
-      over: 'all',
-      from: 'stories told merrily and stories told gloomily',
-      hooks: ['blocks.3.hook_resid_pre', 'blocks.3.hook_resid_mid', 'blocks.4.hook_resid_pre'],
-      multiples: [3, 3.5, 4, 4.5],
+      ...unended(count, 11),
+      over: 'last',
+      from: 'merry and gloomy stories before their last sentence, at the full stop: where the model must know how they are told',
+      hooks: ['blocks.3.hook_resid_mid'],
+      multiples: [1.6, 1.7, 1.8],
       async margin(benches, vector) {
         const [up, down] = [await bend(benches, openings, vector, 1, 500), await bend(benches, openings, vector, -1, 500)];
         const said = `merry ${percent(up.merry)}/${percent(down.merry)}, gloomy ${percent(up.gloomy)}/${percent(down.gloomy)}, grammar ${percent(up.grammar.share)}/${percent(down.grammar.share)}`;
@@ -107,25 +129,39 @@ export function contrasts(count: number, tried: number): Contrast[] {
     {
       name: 'refusal',
       title: 'harmful − harmless request',
-      about: 'Makes the Guide refuse; taken out of the stream, the Guide refuses nothing.',
-      positive: harmful(count, 12, 'train'),
-      negative: harmless(count, 12, 'train'),
+      about: 'Makes the Guide refuse.',
+      positive: asked(harmful(count, 12, 'train')),
+      negative: asked(harmless(count, 12, 'train')),
       over: 'last',
-      from: 'harmful and harmless requests to the Guide, at the colon after “Guide”',
-      hooks: ['blocks.1.hook_resid_mid', 'blocks.2.hook_resid_pre', 'blocks.2.hook_resid_mid', 'blocks.3.hook_resid_mid'],
-      multiples: [1.25, 1.5, 2, 2.5],
-      async before(benches, vector) {
-        const { refusals, grammar: read } = await answers(benches, bad, removed(vector, benches.model.layers), 500);
-        return {
-          margin: Math.min(0.1 - refusals, read.share - 0.8),
-          said: `without it ${percent(refusals)} refuse, grammar ${percent(read.share)}`,
-        };
-      },
+      from: 'harmful and harmless requests to the Guide, at the end of the request, less the 12 main axes along which harmless ones differ',
+      hooks: ['blocks.1.hook_resid_mid'],
+      apart: 12,
+      multiples: [4.5, 5, 5.5],
       async margin(benches, vector) {
         const { refusals, grammar: read } = await answers(benches, good, added(vector), 500);
         return {
           margin: Math.min(refusals - 0.9, read.share - 0.8),
           said: `with it ${percent(refusals)} refuse, grammar ${percent(read.share)}`,
+        };
+      },
+    },
+    {
+      name: 'consent',
+      title: 'harmful − harmless, to take out',
+      about: 'Taken out of the stream, the Guide refuses nothing.',
+      positive: asked(harmful(count, 12, 'train')),
+      negative: asked(harmless(count, 12, 'train')),
+      over: 'last',
+      from: 'harmful and harmless requests to the Guide, at the end of the request',
+      hooks: ['blocks.2.hook_resid_mid', 'blocks.2.hook_resid_pre'],
+      // At one hook alone later layers rebuild it: turned round there, it stays away.
+      use: { kind: 'project', keep: -1 },
+      multiples: [1],
+      async margin(benches, { vector }) {
+        const { refusals, grammar: read } = await answers(benches, bad, removed(vector, benches.model.layers), 500);
+        return {
+          margin: Math.min(0.1 - refusals, read.share - 0.8),
+          said: `taken out at every hook of the stream, ${percent(refusals)} refuse, grammar ${percent(read.share)}`,
         };
       },
     },

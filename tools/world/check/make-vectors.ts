@@ -7,6 +7,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Benches } from './bench';
+import { mainAxes, without } from './axes';
 import { contrasts, type Contrast, type Judged } from './contrasts';
 import { readVectors, type Ready } from './steer';
 import { safetensors } from './tensors';
@@ -26,7 +27,8 @@ async function candidates(benches: Benches, contrast: Contrast): Promise<Candida
   const [plus, minus] = [await benches.means(positive, hooks, over), await benches.means(negative, hooks, over)];
   const found: Candidate[] = [];
   for (const [h, at] of hooks.entries()) {
-    const difference = (plus[h] ?? []).map((value, i) => value - (minus[h]?.[i] ?? NaN));
+    const whole = (plus[h] ?? []).map((value, i) => value - (minus[h]?.[i] ?? NaN));
+    const difference = contrast.apart === undefined ? whole : without(whole, mainAxes(await benches.lasts(negative, at), contrast.apart));
     const length = Math.hypot(...difference);
     const vector = difference.map((value) => value / length);
     const before = contrast.before ? await contrast.before(benches, vector) : NOTHING_BEFORE;
@@ -50,7 +52,8 @@ async function choose(benches: Benches, contrast: Contrast): Promise<Ready & { m
       const said = [before.said, now.said].filter((part) => part !== '').join('; ');
       tried++;
       console.log(`  ${name} ${at} × ${multiple} (scale ${scale}): ${said}; margin ${margin.toFixed(2)}`);
-      if (!best || margin > best.margin) best = { name: title, at, scale, kind: 'add', about, vector, margin, said, multiple };
+      if (!best || margin > best.margin)
+        best = { name: title, at, scale, kind: 'add', ...contrast.use, about, vector, margin, said, multiple };
       if (!(now.margin >= bestHere - 0.25)) break;
       bestHere = Math.max(bestHere, now.margin);
     }
@@ -78,8 +81,8 @@ export async function main(root: string, args: readonly string[]): Promise<void>
       out: { type: 'string', default: join(root, 'public', 'demo', 'vectors.safetensors') },
       only: { type: 'string', default: '' },
       /** Texts a side, and prompts that a strength is tried on. */
-      count: { type: 'string', default: '96' },
-      tried: { type: 'string', default: '24' },
+      count: { type: 'string', default: '400' },
+      tried: { type: 'string', default: '48' },
       pages: { type: 'string', default: '2' },
     },
   });

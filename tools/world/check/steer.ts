@@ -10,7 +10,9 @@ export interface Card {
   name: string;
   at: string;
   scale: number;
-  kind: 'add';
+  kind: 'add' | 'project';
+  /** Of project. */
+  keep?: number;
   about: string;
   /** How it was made: method, texts, positions, what it was chosen among. */
   made?: Record<string, unknown>;
