@@ -8,6 +8,7 @@ import { describe, expect, test } from 'vitest';
 import type { Tensor } from '../../../../workers/api';
 import { SHAPES, tensorNames } from '../../../../workers/dictionary/spec';
 import { Files } from '../../../../workers/files';
+import { changedContract } from '../../../../workers/import-dictionary';
 import { compareRows, describeComparison } from '../../../golden/compare';
 import { DICTIONARIES, expected, loadDictionary } from '../../../golden/dictionary-fixtures';
 import { at } from '../../../reference/array';
@@ -49,6 +50,16 @@ describe.each(DICTIONARIES)('%s', async (name) => {
     if (!fixture.expected.has('folded_activations')) return;
     expectTensor('folded', encode(foldDecoderNorms(twin), x), expected(fixture, 'folded_activations'));
   });
+
+  const { scaledBy } = about;
+  if (scaledBy !== undefined)
+    test('at its dataset’s scale, once a person has said it', async () => {
+      const { record, twin } = await readDictionary(files);
+      const contract = changedContract(record, { normalisation: 'scale', scale: scaledBy });
+      const scaled = { ...twin, spec: { ...twin.spec, contract } };
+      expectTensor('activations', encode(scaled, x), expected(fixture, 'scaled_activations'));
+      expectTensor('reconstruction', reconstruct(scaled, x), expected(fixture, 'scaled_reconstruction'));
+    });
 
   test('kept on the shelf it is the same', async () => {
     const { library, bytes } = shelf();
