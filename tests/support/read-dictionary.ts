@@ -3,7 +3,7 @@
  * keep, and those as the engine opens them and as the float64 twin wants them.
  */
 import type { DictionaryRecord, OpenedFile, StoredTensor } from '../../workers/contract';
-import type { DictionarySpec } from '../../workers/dictionary/spec';
+import { SHAPES, tensorNames, type DictionarySpec } from '../../workers/dictionary/spec';
 import { findDictionaries } from '../../workers/formats/dictionaries';
 import { toF32 } from '../../workers/formats/dictionaries/numbers';
 import { LOOSE_READERS } from '../../workers/formats/loose-readers';
@@ -37,7 +37,7 @@ export async function readDictionary(files: readonly OpenedFile[]): Promise<Read
   const record: DictionaryRecord = { ...draft, id: `read-${draft.name}`, stored: 'memory', files: [], addedAt: 0 };
   return {
     record,
-    reader: { read: (_file, offset, into) => into.set(bytes.subarray(offset, offset + into.length)), close: () => undefined },
+    reader: readerOf(bytes),
     twin: twinOf(record.spec, record.tensors, bytes),
   };
 }
@@ -48,6 +48,25 @@ export const twinOf = (spec: DictionarySpec, tensors: readonly StoredTensor[], b
   tensors: Object.fromEntries(
     tensors.map(({ name, dtype, offset, bytes: length }) => [name, toF32(new Uint8Array(bytes.slice(offset, offset + length)), dtype)]),
   ),
+});
+
+/** The twin's numbers in f32, as the engine opens them. */
+export function packed({ spec, tensors }: Dictionary, like: DictionaryRecord): Omit<ReadDictionary, 'twin'> {
+  const parts = tensorNames(spec).map((name) => ({ name, data: Float32Array.from(tensors[name] ?? []) }));
+  const bytes = new Uint8Array(parts.reduce((sum, { data }) => sum + data.byteLength, 0));
+  const stored: StoredTensor[] = [];
+  let at = 0;
+  for (const { name, data } of parts) {
+    bytes.set(new Uint8Array(data.buffer), at);
+    stored.push({ name, file: 0, dtype: 'F32', shape: [...(SHAPES[name]?.(spec) ?? [])], offset: at, bytes: data.byteLength });
+    at += data.byteLength;
+  }
+  return { record: { ...like, spec, tensors: stored }, reader: readerOf(bytes) };
+}
+
+const readerOf = (bytes: Uint8Array): ReadDictionary['reader'] => ({
+  read: (_file, offset, into) => into.set(bytes.subarray(offset, offset + into.length)),
+  close: () => undefined,
 });
 
 /** A spec as case.json has it, by dotted path: without the kind's name, which is the reader's own, and without what no file says. */
