@@ -73,3 +73,15 @@ describe.each(DICTIONARIES)('%s', async (name) => {
     expect(twinOf(record.spec, record.tensors, kept)).toEqual(read.twin);
   });
 });
+
+test('what no file says, a folder’s name does: Gemma Scope’s params alone', async () => {
+  const fixture = await loadDictionary('gemma-scope-mlp', async (path) => new Uint8Array(await readFile(new URL(path, ROOT))));
+  const [params] = fixture.files;
+  const file = params?.file ?? new File([], '');
+  await expect(readDictionary([{ path: 'layer_4/width_0k/average_l0_17/params.npz', file }])).rejects.toMatchObject({
+    code: 'dictionary-hook',
+  });
+  const named = await readDictionary([{ path: 'blocks.4.hook_mlp_out/params.npz', file }]);
+  const whole = await readDictionary(fixture.files);
+  expect([named.record.spec, named.twin.tensors]).toEqual([whole.record.spec, whole.twin.tensors]);
+});
