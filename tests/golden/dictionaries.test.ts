@@ -295,23 +295,26 @@ describe.each([
       const kept = ids.flatMap((id, r) => (id === 3 ? [] : [r]));
       for (const r of kept) rows.push({ a: slice(a, r, spec.latents), y: slice(y, r, spec.dOut), back: slice(back, r, spec.dOut) });
       const replaced = (values?: ArrayLike<number>): Float64Array =>
-        forward(model.spec, model.weights, ids, (hook, at) =>
-          hook === spec.hookOut && values ? Float64Array.from(at, (_, i) => values[i] ?? 0) : undefined,
+        forward(model.spec, model.weights, ids, (hook, there) =>
+          hook === spec.hookOut && values ? Float64Array.from(there, (_, i) => values[i] ?? 0) : undefined,
         );
       const width = model.spec.vocabOut;
-      const logs = [replaced(), replaced(back), replaced([])].map((all) =>
+      // As in SAELens: what is left out keeps its place while the rest is spliced, and is zeros with the rest.
+      const partly = y.map((value, i) => (kept.includes(Math.floor(i / spec.dOut)) ? at(back, i) : value));
+      const logs = [replaced(), replaced(partly), replaced([])].map((all) =>
         ids.map((_, r) => [...logSoftmax(all.subarray(r * width, (r + 1) * width))]),
       );
-      for (const r of kept.filter((each) => each < ids.length - 1)) {
-        predicted++;
+      for (const r of kept) {
         const of = (i: number): number[] => logs[i]?.[r] ?? [];
+        const divergence = (i: number): number => of(0).reduce((sum, log, t) => sum + Math.exp(log) * (log - (of(i)[t] ?? NaN)), 0);
+        kl.spliced += divergence(1);
+        kl.zero += divergence(2);
+        if (r === ids.length - 1) continue;
+        predicted++;
         const next = ids[r + 1] ?? 0;
         nats.clean -= of(0)[next] ?? NaN;
         nats.spliced -= of(1)[next] ?? NaN;
         nats.zero -= of(2)[next] ?? NaN;
-        const divergence = (i: number): number => of(0).reduce((sum, log, t) => sum + Math.exp(log) * (log - (of(i)[t] ?? NaN)), 0);
-        kl.spliced += divergence(1);
-        kl.zero += divergence(2);
       }
     }
     const twin = scores({
@@ -325,7 +328,7 @@ describe.each([
       ...{ positions: rows.length, l0: twin.l0, l1: twin.l1, fvu: twin.fvu, mse: twin.squaredError, truncated: 0 },
       ...{ ce_clean: nats.clean / predicted, ce_spliced: nats.spliced / predicted, ce_zero: nats.zero / predicted },
       ...{ ce_score: (nats.zero - nats.spliced) / (nats.zero - nats.clean) },
-      ...{ kl_spliced: kl.spliced / predicted, kl_zero: kl.zero / predicted, kl_score: (kl.zero - kl.spliced) / kl.zero },
+      ...{ kl_spliced: kl.spliced / rows.length, kl_zero: kl.zero / rows.length, kl_score: (kl.zero - kl.spliced) / kl.zero },
       dead: Array.from({ length: spec.latents }, (_, m) => rows.every(({ a }) => a[m] === 0)).filter(Boolean).length / spec.latents,
       dense:
         Array.from({ length: spec.latents }, (_, m) => rows.filter(({ a }) => (a[m] ?? 0) > 0).length / rows.length > 0.1).filter(Boolean)

@@ -1,12 +1,11 @@
 /** Dictionaries on the GPU against their float64 twin: every kind, weight type, normalisation and place, at awkward sizes. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { loadDictionary, plainly, type LoadedDictionary } from '../../workers/dictionary/load';
-import { DictionaryOps, Needs } from '../../workers/dictionary/ops';
 import type { Lying } from '../../workers/kernels/dictionary';
-import { listWords, readList } from '../../workers/kernels/dictionary';
 import { at } from '../reference/array';
 import { encode, errorTerm, reconstruct } from '../reference/dictionary';
-import { Rig, VARIANTS, type LinearVariant } from '../support/kernel';
+import { expectErrors, expectLists, measure } from '../support/dictionary-rig';
+import { Rig, type LinearVariant } from '../support/kernel';
 import { numbers } from '../support/numbers';
 import { randomDictionary, type RandomDictionary, type Wanted } from '../support/random-dictionary';
 
@@ -34,68 +33,6 @@ async function load(wanted: Wanted, lying: Lying = plainly(wanted.dIn), out: Lyi
 const rowsOf = (rows: number, d: number, seed: number): Float32Array<ArrayBuffer> =>
   numbers(rows * d, seed, 1).map((value, i) => (Math.floor(i / d) === rows - 1 ? 40 * value : value));
 
-interface Measured {
-  pairs: [number, number][][];
-  truncated: boolean[];
-  errors: Float32Array;
-  y: Float32Array;
-}
-
-async function measure(
-  { loaded: d }: Loaded,
-  x: Float32Array<ArrayBuffer>,
-  options: { room?: number; target?: Float32Array<ArrayBuffer>; variant?: LinearVariant } = {},
-): Promise<Measured> {
-  const rows = x.length / d.spec.dIn;
-  const room = options.room ?? d.spec.latents;
-  rig.put('x', lying(x, d.spec.dIn, d.input));
-  rig.put('target', lying(options.target ?? x, d.spec.dOut, d.output));
-  const needs = new Needs();
-  const ops = new DictionaryOps(VARIANTS[options.variant ?? 'register'], needs);
-  const program = [
-    ...ops.measureRead(d, { hook: HOOK, buffer: 'x', rows }, '0', room, { to: 'lists', offset: 0 }),
-    ...ops.measureTarget(d, { hook: HOOK, buffer: 'target', rows }, '0', { to: 'errors', offset: 0 }, { to: 'out', offset: 0 }),
-  ];
-  for (const [name, bytes] of needs.sizes) rig.reserve(name, bytes);
-  rig.reserve('lists', 4 * rows * listWords(room));
-  rig.reserve('errors', 8 * rows);
-  rig.reserve('out', 4 * rows * d.output.words);
-  await rig.run(...program);
-  const lists = await rig.words('lists');
-  const read = Array.from({ length: rows }, (_, r) => readList(lists, r * listWords(room)));
-  const y = await rig.floats('out');
-  return {
-    pairs: read.map(({ pairs }) => pairs),
-    truncated: read.map(({ truncated }) => truncated),
-    errors: await rig.floats('errors'),
-    y: Float32Array.from({ length: rows * d.spec.dOut }, (_, i) =>
-      at(y, Math.floor(i / d.spec.dOut) * d.output.words + place(d.output, i % d.spec.dOut)),
-    ),
-  };
-}
-
-const place = ({ width, stride }: Lying, i: number): number => Math.floor(i / width) * stride + (i % width);
-function lying(x: ArrayLike<number>, d: number, to: Lying): Float32Array<ArrayBuffer> {
-  const rows = x.length / d;
-  const out = new Float32Array(rows * to.words);
-  for (let r = 0; r < rows; r++) for (let i = 0; i < d; i++) out[r * to.words + place(to, i)] = at(x, r * d + i);
-  return out;
-}
-
-/** Lists against the twin's activations: the same latents, and each value within `tolerance` of the row's largest. */
-function expectSame(pairs: readonly [number, number][][], expected: Float64Array, latents: number, tolerance: number): void {
-  pairs.forEach((row, r) => {
-    const whole = expected.subarray(r * latents, (r + 1) * latents);
-    const active = [...whole.keys()].filter((m) => at(whole, m) > 0);
-    expect(row.map(([m]) => m).sort((a, b) => a - b)).toEqual(active);
-    const dense = new Float64Array(latents);
-    for (const [m, value] of row) dense[m] = value;
-    rig.expectRows('encode', `row ${r}`, dense, whole, latents, tolerance);
-    const values = row.map(([, value]) => value);
-    expect(values).toEqual([...values].sort((a, b) => b - a));
-  });
-}
-
 async function check(
   wanted: Wanted,
   rows: number,
@@ -105,19 +42,16 @@ async function check(
   const x = rowsOf(rows, wanted.dIn, 7 + rows);
   const transcoder = wanted.hookOut !== undefined && wanted.hookOut !== wanted.hookIn;
   const target = transcoder ? rowsOf(rows, wanted.dOut ?? wanted.dIn, 99) : x;
-  const { pairs, truncated, errors, y } = await measure(d, x, { target, ...(options.variant ? { variant: options.variant } : {}) });
+  const { pairs, truncated, errors, y } = await measure(rig, d.loaded, x, {
+    target,
+    ...(options.variant ? { variant: options.variant } : {}),
+  });
   const tolerance = options.tolerance ?? TIGHT;
   expect(truncated).not.toContain(true);
-  expectSame(pairs, encode(d.twin, x), wanted.latents, tolerance);
+  expectLists(rig, pairs, encode(d.twin, x), wanted.latents, tolerance);
   expect(pairs.flat().length).toBeGreaterThan(0);
   rig.expectRows('decode', JSON.stringify(wanted), y, reconstruct(d.twin, x), d.twin.spec.dOut, tolerance);
-  const error = errorTerm(d.twin, x, target);
-  const dOut = d.twin.spec.dOut;
-  for (let r = 0; r < rows; r++) {
-    const norm = (v: ArrayLike<number>): number => Math.hypot(...Array.from({ length: dOut }, (_, i) => at(v, r * dOut + i)));
-    expect(Math.abs(at(errors, 2 * r) - norm(error)) / norm(target)).toBeLessThan(tolerance);
-    expect(Math.abs(at(errors, 2 * r + 1) / norm(target) - 1)).toBeLessThan(tolerance);
-  }
+  expectErrors(errors, errorTerm(d.twin, x, target), target, d.twin.spec.dOut, tolerance);
 }
 
 const KINDS = [{ activation: 'relu' }, { activation: 'jumprelu' }, { activation: 'topk', k: 7 }, { activation: 'gated' }] as const;
@@ -181,7 +115,7 @@ describe('lists', () => {
   test('too short for what is active: the largest come, it says so, and the reconstruction is whole all the same', async () => {
     const d = await load({ activation: 'relu', dIn: 16, latents: 300, hookIn: HOOK, seed: 20 });
     const x = rowsOf(3, 16, 5);
-    const { pairs, truncated, y } = await measure(d, x, { room: 10 });
+    const { pairs, truncated, y } = await measure(rig, d.loaded, x, { room: 10 });
     const expected = encode(d.twin, x);
     pairs.forEach((row, r) => {
       const whole = expected.subarray(r * 300, (r + 1) * 300);
@@ -203,7 +137,7 @@ describe('lists', () => {
         0,
         Float32Array.from({ length: 4 * latents }, (_, i) => (i % 4 === 3 ? 1 : 0)),
       );
-      const { pairs } = await measure(d, new Float32Array(dIn).fill(1), { room });
+      const { pairs } = await measure(rig, d.loaded, new Float32Array(dIn).fill(1), { room });
       return (pairs[0] ?? []).map(([m]) => m);
     };
     const first = Array.from({ length: 13 }, (_, i) => i);
@@ -219,7 +153,7 @@ describe('lists', () => {
       0,
       Float32Array.from({ length: 80 }, (_, i) => (i % 4 === 0 ? -1e6 : i % 4 === 3 ? 1 : 0)),
     );
-    const { pairs, y } = await measure(d, rowsOf(2, 8, 3));
+    const { pairs, y } = await measure(rig, d.loaded, rowsOf(2, 8, 3));
     expect(pairs).toEqual([[], []]);
     const bias = d.twin.tensors['b_dec'] ?? [];
     rig.expectRows(
@@ -254,7 +188,7 @@ test('a decoder and an encoder in several pieces', async () => {
   });
   expect(loaded.encoder.pieces.length).toBeGreaterThan(5);
   const x = rowsOf(3, 20, 8);
-  const { pairs, y } = await measure({ ...made, loaded }, x);
-  expectSame(pairs, encode(made.twin, x), 333, TIGHT);
+  const { pairs, y } = await measure(rig, loaded, x);
+  expectLists(rig, pairs, encode(made.twin, x), 333, TIGHT);
   rig.expectRows('decode', 'in pieces', y, reconstruct(made.twin, x), 20, TIGHT);
 });

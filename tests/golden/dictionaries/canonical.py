@@ -21,6 +21,8 @@ class Contract:
     rescale: bool = False
     reshape: str = "none"
     prepend_bos: bool = True
+    # What leaves the norm is read, and the hook is before its gain.
+    norm_gain: bool = False
 
     def json(self) -> dict:
         return {
@@ -31,6 +33,7 @@ class Contract:
             "rescaleByDecoderNorm": self.rescale,
             "reshape": self.reshape,
             "prependBos": self.prepend_bos,
+            **({"normGain": True} if self.norm_gain else {}),
         }
 
 

@@ -17,8 +17,8 @@ from dictionaries.canonical import Contract, Spec, Tensors
 from dictionaries.case import D_IN, LATENTS, Draw, Made, Run, case
 
 LIBRARY = f"circuit-tracer {version('circuit-tracer')}"
-# The names of config.yaml: mlp.hook_in is what goes into the MLP, after the norm's gain.
-HOOKS = ("blocks.4.mlp.hook_in", "blocks.4.hook_mlp_out")
+# config.yaml says mlp.hook_in: what goes into the MLP, after the norm's gain.
+HOOKS = ("blocks.4.ln2.hook_normalized", "blocks.4.hook_mlp_out")
 ASSUMED = ("contract.residual", "contract.prependBos")
 
 
@@ -49,7 +49,7 @@ def save(w: Tensors, folder: Path, model: str) -> SingleLayerTranscoder:
 
 def built(draw: Draw, folder: Path, model: str, activation: str, skip: bool = False) -> Made:
     w = draw.weights(activation, skip=skip)
-    spec = Spec(activation, *HOOKS, contract=Contract(subtract_b_dec=False))
+    spec = Spec(activation, *HOOKS, contract=Contract(subtract_b_dec=False, norm_gain=True))
     return Made(spec, w, runner(save(w, folder, model)), assumed=ASSUMED)
 
 

@@ -5,6 +5,7 @@ read them back.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ WRITER = "by hand"
 ASSUMED = ("hookIn", "contract.residual", "contract.prependBos")
 # What goes into an MLP, after the norm's gain, has no TransformerLens name: hook_normalized is before the gain, hook_mlp_in before the norm.
 AFTER_GAIN = "Reads the norm's output after its gain; hook_normalized is before it."
+# Lieberum et al. 2024, “Language model technical details”.
+BEFORE_GAIN = "Reads the bare norm: the gain had been folded into the MLP before training."
 
 
 def answered(loader: str, root: Path, repo: str, folder: str, spec: Spec, w: Tensors, **more) -> Made:
@@ -37,7 +40,8 @@ def npz(path: Path, w: Tensors, save=np.savez) -> None:
     save(path / "params.npz", **{name: (value.T if name in TRANSPOSED else value).contiguous().numpy() for name, value in w.items()})
 
 
-SCOPE = "layer_4/width_1k/average_l0_17"
+# 52 latents are 0k as 16384 are 16k.
+SCOPE = "layer_4/width_0k/average_l0_17"
 
 
 def gemma(draw: Draw, root: Path, kind: str, spec: Spec, folder: str = SCOPE, d_out: int = D_IN, save=np.savez, **more) -> Made:
@@ -72,13 +76,13 @@ def gemma_attention(draw: Draw, root: Path) -> Made:
 
 @case("gemma-scope-transcoder", format="gemma_scope", oracle=LIBRARY, writer=WRITER)
 def gemma_transcoder(draw: Draw, root: Path) -> Made:
-    return gemma(draw, root, "transcoders", Spec("jumprelu", MLP_IN, MLP_OUT, contract=GEMMA), d_out=D_OUT, note=AFTER_GAIN)
+    return gemma(draw, root, "transcoders", Spec("jumprelu", MLP_IN, MLP_OUT, contract=GEMMA), d_out=D_OUT, note=BEFORE_GAIN)
 
 
 @case("gemma-scope-embedding", format="gemma_scope", oracle=LIBRARY, writer=WRITER)
 def gemma_embedding(draw: Draw, root: Path) -> Made:
     note = "Trained on embeddings before Gemma's scale √d: the loader divides W_enc by it and multiplies W_dec, and leaves b_dec."
-    return gemma(draw, root, "res", Spec("jumprelu", "hook_embed", contract=GEMMA), "embedding/width_4k/average_l0_17", note=note)
+    return gemma(draw, root, "res", Spec("jumprelu", "hook_embed", contract=GEMMA), "embedding/width_0k/average_l0_17", note=note)
 
 
 GEMMA_2 = "google/gemma-scope-2-1b-pt"
@@ -97,7 +101,7 @@ def gemma_2(path: Path, w: Tensors, cfg: dict) -> None:
 @case("gemma-scope-2-res", format="gemma_scope_2", oracle=LIBRARY, writer=WRITER)
 def gemma_2_residual(draw: Draw, root: Path) -> Made:
     w = draw.weights("jumprelu")
-    folder = "resid_post/layer_4_width_16k_l0_medium"
+    folder = "resid_post/layer_4_width_0k_l0_medium"
     gemma_2(root / "gemma-scope-2-1b-pt" / folder, w, {"hf_hook_point_in": "model.layers.4.output", "hf_hook_point_out": "model.layers.4.output"})
     return answered("gemma_3", root, GEMMA_2, folder, Spec("jumprelu", RESID, contract=GEMMA), w, assumed=ASSUMED[1:])
 
@@ -106,7 +110,7 @@ def gemma_2_residual(draw: Draw, root: Path) -> Made:
 def gemma_2_affine(draw: Draw, root: Path) -> Made:
     # As wide out as in, as they are: no shape tells which way round the skip is.
     w = draw.weights("jumprelu", skip=True)
-    folder = "transcoder/layer_4_width_16k_l0_medium_affine"
+    folder = "transcoder/layer_4_width_0k_l0_medium_affine"
     cfg = {
         "type": "transcoder",
         "hf_hook_point_in": "model.layers.4.pre_feedforward_layernorm.output",
@@ -115,7 +119,7 @@ def gemma_2_affine(draw: Draw, root: Path) -> Made:
     }
     path = root / "gemma-scope-2-1b-pt" / folder
     gemma_2(path, w, cfg)
-    spec = Spec("jumprelu", MLP_IN, MLP_OUT, contract=GEMMA)
+    spec = Spec("jumprelu", MLP_IN, MLP_OUT, contract=replace(GEMMA, norm_gain=True))
     note = f"{AFTER_GAIN} SAELens calls the place hook_mlp_in, which in TransformerLens is before the norm."
     traced = load_gemma_scope_2_transcoder(str(path / "params.safetensors"), 4, torch.device("cpu"), torch.float64)
     also = {circuit_tracer.LIBRARY: circuit_tracer.runner(traced)}

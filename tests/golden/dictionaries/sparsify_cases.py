@@ -75,7 +75,7 @@ def transcoder(draw: Draw, folder: Path) -> Made:
     w = draw.weights("topk", skip=True, dtype=torch.bfloat16)
     coder = SparseCoder(D_IN, SparseCoderConfig(k=K, num_latents=LATENTS, transcode=True, skip_connection=True), dtype=torch.bfloat16)
     fill(coder, w)
-    contract = Contract(subtract_b_dec=False)
+    contract = Contract(subtract_b_dec=False, norm_gain=True)
     spec = Spec("topk", "blocks.4.ln2.hook_normalized", "blocks.4.hook_mlp_out", k=K, contract=contract)
     note = "Reads what goes into the MLP module, which is after the norm's gain; TransformerLens's hook_normalized is before it."
-    return Made(spec, w, runner(save(coder, folder / RUN / "layers.4.mlp")), assumed=(*ASSUMED, "hookIn"), note=note)
+    return Made(spec, w, runner(save(coder, folder / RUN / "layers.4.mlp")), assumed=ASSUMED, note=note)

@@ -34,7 +34,8 @@ const ALIASES: Readonly<Record<string, Omit<Spot, 'hook'> & { as: string }>> = {
 };
 /** In models with norms after their branches, a branch's own output is not what is added to the stream. */
 const RAW_BRANCH = new Set(['mlp.hook_out', 'attn.hook_out']);
-const POST_NORMS = /gemma-?[23]/i;
+/** “gemma-v3-1b-pt” is Gemma Scope 2's word for it. */
+const POST_NORMS = /gemma-?v?[23]/i;
 
 export function spotOf(name: string, end: End, where: string, model = ''): Spot {
   const hook = name.trim();

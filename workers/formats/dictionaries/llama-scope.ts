@@ -63,7 +63,7 @@ async function read(place: Place, dropped: Dropped, weights: Dropped, folder: st
   if (flag(config, 'use_glu_encoder', false)) throw unsupported(where, 'it has a gated linear encoder (use_glu_encoder)');
   const [input, dIn] = [text(config, 'hook_point_in'), count(config, 'd_model')];
   const output = textIf(config, 'hook_point_out') ?? input;
-  const latents = countIf(config, 'd_sae') ?? dIn * count(config, 'expansion_factor');
+  const latents = countIf(config, 'd_sae') ?? Math.trunc(dIn * positive(config, 'expansion_factor'));
   const model = textIf(config, 'model_name') ?? (/Llama3_1-8B|Llama-Scope-R1/i.test(folder) ? 'meta-llama/Llama-3.1-8B' : undefined);
   const transcoder = input !== output;
   const spots = spotsOf(where, input, output, model, transcoder);
@@ -101,7 +101,7 @@ async function read(place: Place, dropped: Dropped, weights: Dropped, folder: st
     b_enc: { names: ['encoder.bias'] },
     b_dec: { names: ['decoder.bias'], otherwise: 0, ...scale },
   };
-  if (act === 'jumprelu' && own) plan['threshold'] = { names: ['log_jumprelu_threshold'], exp: true };
+  if (act === 'jumprelu' && own) plan['threshold'] = { names: ['log_jumprelu_threshold'], exp: true, ...norms };
   else if (act === 'jumprelu') plan['threshold'] = { names: [], otherwise: positive(config, 'jump_relu_threshold') * outScale, ...norms };
   const { tensors, notes: more } = await assemble(where, file, spec, plan, /^$/);
   return {
