@@ -44,12 +44,11 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) wg: vec
     }
   }
 #if LAST
+  sum = sum / p.scale;
 #if NORM
   let off = vec4u(0, 1, 2, 3) + 4u * c;
   let here = (off % vec4u(p.unitStride) < vec4u(p.width)) & ((off / vec4u(p.unitStride)) * p.width + off % vec4u(p.unitStride) < vec4u(p.d));
   sum = select(vec4f(0), sum * stats[2u * r + 1u] + stats[2u * r], here);
-#else
-  sum = sum / p.scale;
 #end
 #end
   y[r * K4 + c] = sum;

@@ -47,7 +47,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
       let value = number(e.dial);
       let strength = number(e.dial + 1u);
 #if NORM
-      let undo = stats[2u * wg.x + 1u];
+      let undo = stats[2u * wg.x + 1u] / p.scale;
 #else
       let undo = 1.0 / p.scale;
 #end

@@ -73,8 +73,19 @@ describe.each(KINDS)('$activation', (kind) => {
   test.each([
     ['layer_norm', 1],
     ['scale', 0.37],
-  ] as const)('input normalised: %s', (normalisation, scale) =>
-    check({ ...kind, dIn: 21, latents: 64, hookIn: HOOK, contract: { normalisation, scale }, seed: 12 }, 4),
+    ['none', 1],
+  ] as const)('input normalised: %s, centred unless it is layer_norm', (normalisation, scale) =>
+    check(
+      {
+        ...kind,
+        dIn: 21,
+        latents: 64,
+        hookIn: HOOK,
+        contract: { normalisation, scale, residual: normalisation === 'layer_norm' ? 'raw' : 'centred' },
+        seed: 12,
+      },
+      4,
+    ),
   );
 
   test('b_dec not subtracted', () =>

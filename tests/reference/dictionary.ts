@@ -45,10 +45,13 @@ const UNSCALED: Scale = { shift: 0, inner: 1, outer: 1 };
 const EPS = 1e-5;
 
 function scaleOf({ contract, dIn }: DictionarySpec, x: ArrayLike<number>, row: number): Scale {
-  if (contract.normalisation === 'none') return UNSCALED;
-  if (contract.normalisation === 'scale') return { shift: 0, inner: 1 / contract.scale, outer: 1 / contract.scale };
+  const centred = contract.residual === 'centred';
+  if (contract.normalisation === 'none' && !centred) return UNSCALED;
+  if (contract.normalisation === 'scale' && !centred) return { shift: 0, inner: 1 / contract.scale, outer: 1 / contract.scale };
   const values = Array.from({ length: dIn }, (_, i) => at(x, row * dIn + i));
   const mean = values.reduce((sum, value) => sum + value, 0) / dIn;
+  // Trained on a stream whose writers are centred: of one that is not, the mean is taken off, and put back.
+  if (contract.normalisation !== 'layer_norm') return { shift: mean, inner: 1 / contract.scale, outer: 1 / contract.scale };
   const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (dIn - 1));
   return { shift: mean, inner: deviation + EPS, outer: deviation };
 }
@@ -131,7 +134,7 @@ export function decode(dictionary: Dictionary, activations: ArrayLike<number>, x
   if (rowsOf(activations, latents) !== rows) throw new RangeError('activations of other rows than x');
   const out = new Float64Array(rows * dOut);
   for (let row = 0; row < rows; row++) {
-    const inPlace = spec.contract.normalisation === 'layer_norm' && isTranscoder(spec);
+    const inPlace = spec.contract.normalisation !== 'scale' && isTranscoder(spec);
     const { shift, outer } = inPlace ? UNSCALED : scaleOf(spec, x, row);
     for (let o = 0; o < dOut; o++) {
       let sum = at(bias, o);

@@ -79,6 +79,7 @@ export class DictionaryOps {
               lying: d.input,
               out: this.needs.want('sae.x', 4 * rows * d.input.words),
               stats: this.needs.want('sae.stats', 8 * rows),
+              centre: d.spec.contract.normalisation !== 'layer_norm',
               hook,
             }),
           ]
@@ -98,7 +99,8 @@ export class DictionaryOps {
   }
 
   private stats(d: LoadedDictionary): string | undefined {
-    return d.spec.contract.normalisation === 'layer_norm' ? 'sae.stats' : undefined;
+    const { normalisation, residual } = d.spec.contract;
+    return normalisation === 'layer_norm' || residual === 'centred' ? 'sae.stats' : undefined;
   }
   /** What undoes it. A transcoder writes elsewhere, where its input's mean and spread mean nothing. */
   private undo(d: LoadedDictionary): string | undefined {

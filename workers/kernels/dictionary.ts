@@ -57,13 +57,16 @@ export interface NormaliseCall {
   lying: Lying;
   out: string;
   stats: string;
+  /** The mean alone is taken off. */
+  centre: boolean;
   hook: string;
 }
-/** layer_norm: what the encoder reads, and each row's mean and deviation. */
-export const normalise = ({ x, row0, rows, lying, out, stats, hook }: NormaliseCall): Dispatch =>
+/** layer_norm, or a centred stream: what the encoder reads, and each row's mean and deviation. */
+export const normalise = ({ x, row0, rows, lying, out, stats, centre, hook }: NormaliseCall): Dispatch =>
   make({
     kernel: 'sae-normalise',
     file: 'sae-normalise',
+    defines: { CENTRE: centre ? 1 : 0 },
     constants: { K4: lying.words / 4 },
     bind: [x, out, stats],
     params: [row0, lying.d, lying.width, lying.stride],
