@@ -15,6 +15,7 @@ import { LiveGeneration, type Opening } from './generation';
 import { asJob, notYet, told } from './jobs';
 import { checkedIds, Text } from './text';
 import { makeVectors } from './make-vectors';
+import { names, useDictionaries } from './use-dictionaries';
 import { checkedUsing, type Using } from './using';
 
 /** What the page's stores listen to: something a script may have done as well. */
@@ -39,7 +40,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   let inUse: ModelInfo | undefined;
   /** How often a model was asked for. */
   let used = 0;
-  const streams = new Set<LiveGeneration>();
+  const streams = new Map<LiveGeneration, GenerateRequest>();
   const coming = new Coming();
 
   const model = (): ModelInfo => {
@@ -101,7 +102,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
 
   const open = coming.after(async (request: GenerateRequest): Promise<Opening> => {
     const [resolved, { pieces }] = await Promise.all([engineGenerate(request), text.vocabulary()]);
-    for (const stream of streams) {
+    for (const stream of streams.keys()) {
       if (!stream.finished) continue;
       streams.delete(stream);
       await stream.close();
@@ -110,10 +111,10 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     return { id, prompt: resolved.ids, promptLength: resolved.promptLength, baseline: resolved.baseline, pieces };
   });
 
-  /** A model that goes takes its generations along: each ends as cancelled. */
-  const endStreams = async (): Promise<void> => {
-    const all = [...streams];
-    streams.clear();
+  /** A model that goes takes its generations along, a dictionary those that name it: each ends as cancelled. */
+  const endStreams = async (which: (request: GenerateRequest) => boolean = () => true): Promise<void> => {
+    const all = [...streams].flatMap(([stream, request]) => (which(request) ? [stream] : []));
+    for (const stream of all) streams.delete(stream);
     await Promise.all(all.map((stream) => stream.close()));
   };
 
@@ -209,6 +210,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
           inUse = undefined;
           changed({ kind: 'model', model: undefined });
         }
+        await endStreams((request) => names(request, id));
+        await engine.detach(id);
         await files.remove(id);
         text.forget(id);
         demo.removed(id);
@@ -269,20 +272,12 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
         pulled,
         request.edits ?? [],
       );
-      streams.add(stream);
+      streams.set(stream, request);
       return stream;
     },
     sweep: refuse('A sweep', 'the Patch instrument'),
     gradient: refuse('A gradient', 'the backward pass'),
 
-    encode: coming.after((request) =>
-      told(async () => {
-        await dictionary(request.dictionary);
-        const ids = await text.ids(request.prompt, request.bos);
-        return engine.encode({ dictionary: request.dictionary, ids, edits: await edits(request.edits, request.bos) }, crypto.randomUUID());
-      }),
-    ),
-    evaluate: refuse('Evaluating a dictionary', 'sparse autoencoders, in 0.2'),
     openDemo: (job) => {
       const before = used;
       const opening = told(async () => {
@@ -295,6 +290,17 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       return inUse ? opening : coming.until(opening);
     },
     vector,
+    ...useDictionaries({
+      engine,
+      files,
+      text,
+      coming,
+      model,
+      edits,
+      attach: dictionary,
+      leave: (id) => endStreams((request) => names(request, id)),
+      changed: () => changed({ kind: 'shelf' }),
+    }),
     ...vectors,
     vectorFromToken: coming.after(vectors.vectorFromToken),
   };
