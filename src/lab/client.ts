@@ -42,6 +42,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   let used = 0;
   const streams = new Map<LiveGeneration, GenerateRequest>();
   const coming = new Coming();
+  /** Dictionaries that the engine was told of. */
+  const attached = new Set<string>();
 
   const model = (): ModelInfo => {
     if (!inUse)
@@ -57,6 +59,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   /** On the GPU beside the model in use, so that requests may name it. */
   const dictionary = async (id: string): Promise<{ hookOut: string }> => {
     const record = await told(() => files.dictionary(id));
+    attached.add(id);
     await told(() => engine.attach(record, crypto.randomUUID()));
     return record.spec;
   };
@@ -211,7 +214,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
           changed({ kind: 'model', model: undefined });
         }
         await endStreams((request) => names(request, id));
-        await engine.detach(id);
+        if (attached.delete(id)) await engine.detach(id);
         await files.remove(id);
         text.forget(id);
         demo.removed(id);
