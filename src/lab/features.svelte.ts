@@ -10,7 +10,7 @@ import type { Shelf } from './shelf.svelte';
 
 /** Tokens that are encoded at most, and latents in the overview. */
 export const MOST_TOKENS = 512;
-export const SHOWN = 12;
+export const SHOWN = 10;
 const TOP = 8;
 
 export interface Encoded {
