@@ -7,6 +7,9 @@ import { expect, openPage, test } from './fixtures';
 import { drop, fixturePath, GPT2_ODD, inUse, readFiles } from './model';
 import { saelens } from './saelens';
 
+// Many small steps, on a software renderer, perhaps beside other work.
+test.setTimeout(240_000);
+
 const PROMPT = 'One foggy morning, Mara walked to the lighthouse.';
 const TINY = { name: 'tiny-res-3', hook: 'blocks.3.hook_resid_post', dIn: 128, latents: 96, k: 8, model: 'lanternwick' };
 const SLOW = { timeout: 60_000 };
