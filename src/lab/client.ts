@@ -16,6 +16,7 @@ import { asJob, notYet, told } from './jobs';
 import { checkedIds, Text } from './text';
 import { makeVectors } from './make-vectors';
 import { names, useDictionaries } from './use-dictionaries';
+import { checkedLogits, count, promptLength, within } from './requests';
 import { checkedUsing, type Using } from './using';
 
 /** What the page's stores listen to: something a script may have done as well. */
@@ -308,36 +309,4 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     vectorFromToken: coming.after(vectors.vectorFromToken),
   };
   return lab;
-}
-
-function promptLength(given: number | undefined, length: number): number {
-  if (given === undefined) return length;
-  if (!Number.isInteger(given) || given < 0 || given > length) {
-    throw new LabError(
-      'request-invalid',
-      `promptLength ${given} does not fit ${length} tokens.`,
-      `Give a whole number from 0 to ${length}.`,
-    );
-  }
-  return given;
-}
-
-function within(given: number, name: string, holds: (x: number) => boolean, what: string): number {
-  if (typeof given !== 'number' || !Number.isFinite(given) || !holds(given))
-    throw new LabError('request-invalid', `${name} is ${String(given)}.`, `Give ${name} as ${what}.`);
-  return given;
-}
-
-function checkedLogits(given: NonNullable<RunRequest['logits']>): NonNullable<RunRequest['logits']> {
-  if (typeof given === 'object') return { top: count(given.top, 'logits.top') };
-  if (!['none', 'last', 'all'].includes(given))
-    throw new LabError('request-invalid', `logits is “${String(given)}”.`, "Use 'none', 'last', 'all' or { top: n }.");
-  return given;
-}
-
-function count(given: number, name: string): number {
-  if (!Number.isInteger(given) || given < 1) {
-    throw new LabError('request-invalid', `${name} is ${given}.`, `Give ${name} as a whole number, at least 1.`);
-  }
-  return given;
 }
