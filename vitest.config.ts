@@ -4,6 +4,7 @@
  */
 import { existsSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 import { findChromium, gpuFlags } from './tools/chromium.mjs';
@@ -39,6 +40,8 @@ export default defineConfig({
   test: {
     projects: [
       {
+        // The page's stores are written in runes.
+        plugins: [svelte()],
         define: { __SHARED_DATA__: JSON.stringify(shared) },
         test: { name: 'unit', include: ['tests/unit/**/*.test.ts'], environment: 'node', testTimeout: 20_000 },
       },

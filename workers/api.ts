@@ -25,6 +25,8 @@
  * DEFAULTS. where 'all'; skipSpecial false; strength 1; promptLength = the prompt's length; negative positions count from the end in run(), from promptLength in
  * generate(); at = the vector's own hook when it is an id; logits 'last'; temperature 1; eos true.
  */
+import type { Contract } from './dictionary/spec';
+
 export type Hook = string;
 export type Vec = readonly number[] | Float32Array;
 export interface Tensor {
@@ -101,6 +103,8 @@ export interface Lab {
   vector(id: string): Promise<{ info: VectorInfo; data: Float32Array }>;
   vectorFromToken(token: string | number, options: { at: Hook; name?: string }): Promise<VectorInfo>; // the token's column of W_U, as stored
   vectorFromNumbers(name: string, at: Hook, data: Vec): Promise<VectorInfo>;
+  latent(request: { dictionary: string; latent: number; top?: number }): Promise<LatentInfo>; // one latent, from its weights alone; lists of at most `top` (10)
+  overrideContract(id: string, change: Partial<Contract>): Promise<DictionaryInfo>; // a person's word against the file's, kept with the dictionary
 }
 
 /** fold = foldLn + foldValueBiases; center = centerWritingWeights + centerUnembed. What does not apply to a model is left out, and the badge says what was done. */
@@ -272,6 +276,14 @@ export interface SparseRows {
   truncated: boolean;
   errorNorm: number[];
   inputNorm: number[];
+}
+/** Extension. weight: W_U · (w ⊙ (d − mean d)), d the latent's row of W_dec in the stream; cosine: of W_enc and W_dec, NaN for a transcoder; norm: ‖W_dec‖. */
+export interface LatentInfo {
+  promoted: { id: number; piece: string; weight: number }[];
+  suppressed: { id: number; piece: string; weight: number }[];
+  neighbours: { latent: number; cosine: number }[];
+  cosine: number;
+  norm: number;
 }
 export interface Opened {
   models: ModelInfo[];

@@ -3,16 +3,19 @@
  * stream, the session is kept. Components get it by `useBench()`.
  */
 import { getContext, setContext, untrack } from 'svelte';
-import type { Lab, ModelInfo, VectorInfo } from '../../workers/api';
+import type { DictionaryInfo, Lab, ModelInfo, VectorInfo } from '../../workers/api';
 import type { LabChange } from './client';
 import type { DemoWorld } from './demo';
+import { onShelf } from './dial';
 import { Dials } from './dials.svelte';
+import { FeaturesStore } from './features.svelte';
+import { followReading } from './follow.svelte';
 import { LensStore } from './lens.svelte';
 import { Machine } from './machine.svelte';
 import type { Quiet } from './quiet';
 import { PromptStore } from './prompt.svelte';
 import { saidIn } from './said';
-import { loadSession, saveSession, type Session } from './session';
+import { loadSession, saveSession, type Instrument, type Session } from './session';
 import { Shelf } from './shelf.svelte';
 import { Stream } from './stream.svelte';
 import { ThemeStore } from './theme.svelte';
@@ -23,8 +26,6 @@ import { Visit } from './visit.svelte';
 /** How long the lab waits for the demo at a first visit, in milliseconds; then it opens without, and the demo comes when it comes. */
 const PATIENCE = 15_000;
 
-export type Instrument = 'generate' | 'lens';
-
 export class Bench {
   readonly toasts = new Toasts();
   readonly theme = new ThemeStore();
@@ -34,6 +35,7 @@ export class Bench {
   readonly dials: Dials;
   readonly stream: Stream;
   readonly lens: LensStore;
+  readonly features: FeaturesStore;
   instrument = $state<Instrument>('generate');
   /** Everything is kept for use without a network. */
   offline = $state(false);
@@ -62,20 +64,26 @@ export class Bench {
     private readonly welcomesDemo: boolean,
   ) {
     this.machine = new Machine(lab, this.toasts);
-    this.shelf = new Shelf(lab, this.machine, this.toasts);
+    this.shelf = new Shelf(lab, this.machine, this.toasts, ([first]) => first && this.openFeatures(first));
     this.prompt = new PromptStore(lab, this.machine);
-    this.dials = new Dials(lab, () => this.machine.model?.id);
-    this.stream = new Stream(lab, this.prompt, this.dials, this.toasts);
+    this.dials = new Dials(
+      lab,
+      () => this.machine.model?.id,
+      () => this.shelf.dictionaries,
+    );
+    this.features = new FeaturesStore(lab, this.machine, this.shelf, this.prompt, this.dials);
+    this.stream = new Stream(lab, this.prompt, this.dials, this.toasts, () => this.features.watched);
     this.lens = new LensStore(lab, this.prompt, this.dials, this.stream);
     this.machine.using = this.#session.using;
-    const { prompt, chat, sampling, origin, steps, instrument, master, compare } = this.#session;
+    const { prompt, chat, sampling, origin, steps, instrument, features, master, compare } = this.#session;
     this.prompt.text = prompt;
     for (const { role, content } of chat.turns) this.prompt.chat.add(role, content);
     this.prompt.chat.on = chat.on;
     this.stream.sampling = { ...sampling };
     this.stream.origin = origin;
     this.stream.steps = steps;
-    this.instrument = instrument === 'lens' ? 'lens' : 'generate';
+    this.instrument = instrument;
+    this.features.restore(features);
     this.dials.master = master;
     this.dials.compare = compare;
     this.tour = new Tour(this);
@@ -89,7 +97,7 @@ export class Bench {
   async prepare(): Promise<void> {
     const due = this.welcomesDemo && this.#session.model === undefined && !this.demo.state.removed;
     if (due && this.demo.state.model === undefined) void this.demo.fetch().catch(() => undefined);
-    await Promise.all([this.shelf.refreshModels(), this.shelf.refreshVectors()]);
+    await Promise.all([this.shelf.refreshModels(), this.shelf.refreshVectors(), this.shelf.refreshDictionaries()]);
     if (!due) return;
     // A visit that was cut short has left it on the shelf.
     this.#first = this.shelf.models.find((model) => this.demo.isDemo(model));
@@ -122,8 +130,8 @@ export class Bench {
 
   /** Before lab.ready: the session's model is put to work, where it is still there, or the demo's. */
   async restore(): Promise<void> {
-    const kept = new Set(this.shelf.vectors.map(({ id }) => id));
-    this.dials.list = this.#session.dials.filter(({ vector }) => kept.has(vector));
+    this.dials.list = onShelf(this.#session.dials, this.shelf.vectors, this.shelf.dictionaries);
+    this.features.keepOnly(this.shelf.dictionaries);
     const model = this.shelf.models.find(({ id }) => id === this.#session.model);
     // What was dropped, or asked for by a script, while the engine started comes before what was here.
     if (this.#free) {
@@ -139,10 +147,26 @@ export class Bench {
     this.freshDial = dial.id;
   }
 
+  /** Features, on this dictionary and perhaps this latent. */
+  openFeatures({ id }: Pick<DictionaryInfo, 'id'>, latent?: number): void {
+    this.features.choose(id);
+    if (latent !== undefined) this.features.latent = latent;
+    this.instrument = 'features';
+  }
+
+  /** A dial of a latent, set well above what it is on this prompt; the focus goes to its slider. */
+  turnUp(dictionary: DictionaryInfo, latent: number): void {
+    this.freshDial = this.dials.addLatent(dictionary, latent, this.features.startOf(latent)).id;
+  }
+
   heard(change: LabChange): void {
     switch (change.kind) {
       case 'shelf':
         void this.shelf.refreshModels();
+        void this.shelf.refreshDictionaries().then(() => {
+          this.dials.keepLatents();
+          this.features.keepOnly(this.shelf.dictionaries);
+        });
         break;
       case 'vectors':
         void this.shelf.refreshVectors().then(() => this.dials.keepOnly(this.shelf.vectors));
@@ -165,39 +189,14 @@ export class Bench {
     }
   }
 
-  /** Reading the prompt, its shading, the residual norms: once things have been still for a moment. To be called in a component. */
+  /** What follows what, until the page goes. To be called in a component. */
   follow(): void {
-    const still = (wait: number, work: () => unknown) => {
-      const timer = setTimeout(work, wait);
-      return () => clearTimeout(timer);
-    };
-    $effect(() => {
-      void this.prompt.source;
-      void this.machine.model;
-      void this.machine.chat;
-      return still(120, () => void this.prompt.read());
-    });
-    $effect(() => {
-      if (!this.prompt.ids.length || this.stream.running) return;
-      return this.whenQuiet(350, () => this.prompt.shade());
-    });
-    $effect(() => {
-      void this.dials.structure;
-      const { ids } = this.prompt;
-      if (this.stream.running || !this.machine.model) return;
-      return this.whenQuiet(350, () => this.measure(ids));
-    });
+    followReading(this);
     $effect(() => {
       void this.dials.structure;
       void this.dials.live;
       void this.dials.compare;
       untrack(() => this.stream.follow());
-    });
-    $effect(() => {
-      if (this.instrument !== 'lens' || !this.machine.model || this.stream.running) return;
-      void [this.prompt.tokens.length, this.prompt.ids, this.dials.structure, this.dials.live, this.dials.compare];
-      void [this.lens.tracked, this.lens.withText, this.lens.withText && this.stream.steps];
-      return this.whenQuiet(200, () => this.lens.run());
     });
     $effect(() => {
       void [this.tour.seen, this.tour.state.open];
@@ -206,7 +205,8 @@ export class Bench {
     $effect(() => {
       const session = this.#snapshot();
       if (!this.#restored) return;
-      return still(400, () => saveSession(session));
+      const timer = setTimeout(() => saveSession(session), 400);
+      return () => clearTimeout(timer);
     });
     $effect(() => {
       const timer = setInterval(() => document.visibilityState === 'visible' && void this.machine.refresh(), 3000);
@@ -269,6 +269,7 @@ export class Bench {
       prompt: this.prompt.text,
       chat: { on: this.prompt.chat.on, turns: $state.snapshot(this.prompt.chat.messages) },
       instrument: this.instrument,
+      features: this.features.choice(),
       dials: $state.snapshot(this.dials.list),
       master: this.dials.master,
       compare: this.dials.compare,

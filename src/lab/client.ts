@@ -15,6 +15,8 @@ import { LiveGeneration, type Opening } from './generation';
 import { asJob, notYet, told } from './jobs';
 import { checkedIds, Text } from './text';
 import { makeVectors } from './make-vectors';
+import { names, useDictionaries } from './use-dictionaries';
+import { checkedLogits, count, promptLength, within } from './requests';
 import { checkedUsing, type Using } from './using';
 
 /** What the page's stores listen to: something a script may have done as well. */
@@ -39,8 +41,10 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   let inUse: ModelInfo | undefined;
   /** How often a model was asked for. */
   let used = 0;
-  const streams = new Set<LiveGeneration>();
+  const streams = new Map<LiveGeneration, GenerateRequest>();
   const coming = new Coming();
+  /** Dictionaries that the engine was told of. */
+  const attached = new Set<string>();
 
   const model = (): ModelInfo => {
     if (!inUse)
@@ -56,6 +60,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   /** On the GPU beside the model in use, so that requests may name it. */
   const dictionary = async (id: string): Promise<{ hookOut: string }> => {
     const record = await told(() => files.dictionary(id));
+    attached.add(id);
     await told(() => engine.attach(record, crypto.randomUUID()));
     return record.spec;
   };
@@ -101,7 +106,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
 
   const open = coming.after(async (request: GenerateRequest): Promise<Opening> => {
     const [resolved, { pieces }] = await Promise.all([engineGenerate(request), text.vocabulary()]);
-    for (const stream of streams) {
+    for (const stream of streams.keys()) {
       if (!stream.finished) continue;
       streams.delete(stream);
       await stream.close();
@@ -110,10 +115,10 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     return { id, prompt: resolved.ids, promptLength: resolved.promptLength, baseline: resolved.baseline, pieces };
   });
 
-  /** A model that goes takes its generations along: each ends as cancelled. */
-  const endStreams = async (): Promise<void> => {
-    const all = [...streams];
-    streams.clear();
+  /** A model that goes takes its generations along, a dictionary those that name it: each ends as cancelled. */
+  const endStreams = async (which: (request: GenerateRequest) => boolean = () => true): Promise<void> => {
+    const all = [...streams].flatMap(([stream, request]) => (which(request) ? [stream] : []));
+    for (const stream of all) streams.delete(stream);
     await Promise.all(all.map((stream) => stream.close()));
   };
 
@@ -209,6 +214,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
           inUse = undefined;
           changed({ kind: 'model', model: undefined });
         }
+        await endStreams((request) => names(request, id));
+        if (attached.delete(id)) await engine.detach(id);
         await files.remove(id);
         text.forget(id);
         demo.removed(id);
@@ -269,20 +276,12 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
         pulled,
         request.edits ?? [],
       );
-      streams.add(stream);
+      streams.set(stream, request);
       return stream;
     },
     sweep: refuse('A sweep', 'the Patch instrument'),
     gradient: refuse('A gradient', 'the backward pass'),
 
-    encode: coming.after((request) =>
-      told(async () => {
-        await dictionary(request.dictionary);
-        const ids = await text.ids(request.prompt, request.bos);
-        return engine.encode({ dictionary: request.dictionary, ids, edits: await edits(request.edits, request.bos) }, crypto.randomUUID());
-      }),
-    ),
-    evaluate: refuse('Evaluating a dictionary', 'sparse autoencoders, in 0.2'),
     openDemo: (job) => {
       const before = used;
       const opening = told(async () => {
@@ -295,40 +294,19 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       return inUse ? opening : coming.until(opening);
     },
     vector,
+    ...useDictionaries({
+      engine,
+      files,
+      text,
+      coming,
+      model,
+      edits,
+      attach: dictionary,
+      leave: (id) => endStreams((request) => names(request, id)),
+      changed: () => changed({ kind: 'shelf' }),
+    }),
     ...vectors,
     vectorFromToken: coming.after(vectors.vectorFromToken),
   };
   return lab;
-}
-
-function promptLength(given: number | undefined, length: number): number {
-  if (given === undefined) return length;
-  if (!Number.isInteger(given) || given < 0 || given > length) {
-    throw new LabError(
-      'request-invalid',
-      `promptLength ${given} does not fit ${length} tokens.`,
-      `Give a whole number from 0 to ${length}.`,
-    );
-  }
-  return given;
-}
-
-function within(given: number, name: string, holds: (x: number) => boolean, what: string): number {
-  if (typeof given !== 'number' || !Number.isFinite(given) || !holds(given))
-    throw new LabError('request-invalid', `${name} is ${String(given)}.`, `Give ${name} as ${what}.`);
-  return given;
-}
-
-function checkedLogits(given: NonNullable<RunRequest['logits']>): NonNullable<RunRequest['logits']> {
-  if (typeof given === 'object') return { top: count(given.top, 'logits.top') };
-  if (!['none', 'last', 'all'].includes(given))
-    throw new LabError('request-invalid', `logits is “${String(given)}”.`, "Use 'none', 'last', 'all' or { top: n }.");
-  return given;
-}
-
-function count(given: number, name: string): number {
-  if (!Number.isInteger(given) || given < 1) {
-    throw new LabError('request-invalid', `${name} is ${given}.`, `Give ${name} as a whole number, at least 1.`);
-  }
-  return given;
 }

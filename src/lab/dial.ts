@@ -2,18 +2,22 @@
  * A dial is one intervention as the page holds it: an edit with a name and a slider. Its structure (which vector, where) is
  * fixed when a stream opens; its value, strength and switch are live.
  */
-import type { Edit, Hook, Where } from '../../workers/api';
+import type { DictionaryInfo, Edit, Hook, VectorInfo, Where } from '../../workers/api';
 
-export type DialKind = 'add' | 'project' | 'cap';
+export type DialKind = 'add' | 'project' | 'cap' | 'latent';
+export type LatentOp = 'set' | 'add';
 export type Scope = 'all' | 'prompt' | 'generated' | 'positions';
 
 export interface Dial {
   id: string;
   name: string;
   kind: DialKind;
+  /** Empty for a latent. */
   vector: string;
+  /** Of kind `latent`: which, and whether its activation is set to the value or added to. */
+  latent?: { dictionary: string; latent: number; op: LatentOp };
   at: Hook;
-  /** The edit's own number: scale, keep or cap. */
+  /** The edit's own number: scale, keep, cap or the latent's activation. */
   value: number;
   strength: number;
   enabled: boolean;
@@ -26,7 +30,7 @@ export interface Dial {
   reach?: number;
 }
 
-export const VALUE_NAME: Record<DialKind, string> = { add: 'scale', project: 'keep', cap: 'cap' };
+export const VALUE_NAME: Record<DialKind, string> = { add: 'scale', project: 'keep', cap: 'cap', latent: 'activation' };
 
 export function whereOf(dial: Pick<Dial, 'scope' | 'positions'>): Where {
   return dial.scope === 'positions' ? dial.positions : dial.scope;
@@ -42,6 +46,7 @@ export function toEdit(dial: Dial, master: number): Edit {
     enabled: dial.enabled,
   };
   const { vector, value } = dial;
+  if (dial.kind === 'latent' && dial.latent) return { kind: 'latent', ...dial.latent, value, ...common };
   if (dial.kind === 'add') return { kind: 'add', vector, scale: value, ...common };
   if (dial.kind === 'project') return { kind: 'project', vector, keep: value, ...common };
   return { kind: 'cap', vector, cap: value, ...common };
@@ -49,7 +54,13 @@ export function toEdit(dial: Dial, master: number): Edit {
 
 /** What cannot change under a running stream, as a string to compare. */
 export function structureOf(dials: readonly Dial[]): string {
-  return JSON.stringify(dials.map((d) => [d.id, d.kind, d.vector, d.at, whereOf(d), d.skipSpecial]));
+  return JSON.stringify(dials.map((d) => [d.id, d.kind, d.vector, d.latent ?? null, d.at, whereOf(d), d.skipSpecial]));
+}
+
+/** Those whose vector or dictionary is on the shelf: the others cannot act. */
+export function onShelf(dials: readonly Dial[], vectors: readonly VectorInfo[], dictionaries: readonly DictionaryInfo[]): Dial[] {
+  const known = new Set([...vectors, ...dictionaries].map(({ id }) => id));
+  return dials.filter(({ vector, latent }) => known.has(latent?.dictionary ?? vector));
 }
 
 export interface LiveDial {

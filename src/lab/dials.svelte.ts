@@ -1,8 +1,8 @@
 /** Every intervention in force. Global: the stream, the lens and the script all read the same list. */
-import type { Edit, Lab, VectorInfo } from '../../workers/api';
+import type { DictionaryInfo, Edit, Lab, VectorInfo } from '../../workers/api';
 import { liveOf, structureOf, toEdit, type Dial, type DialKind } from './dial';
 import { labError } from './jobs';
-import { measure, type Reading } from './measure';
+import { measure, measureLatent, type Reading } from './measure';
 
 export class Dials {
   list = $state<Dial[]>([]);
@@ -15,11 +15,16 @@ export class Dials {
     private readonly lab: Lab,
     /** The id of the model at work. */
     private readonly model: () => string | undefined = () => undefined,
+    /** Those on the shelf. */
+    private readonly dictionaries: () => readonly DictionaryInfo[] = () => [],
   ) {}
 
-  /** A direction means something in the model it was found in only. */
-  rests(dial: Pick<Dial, 'model'>): boolean {
+  /** A direction means something in the model it was found in only; a latent, where its dictionary fits. */
+  rests(dial: Pick<Dial, 'model' | 'latent'>): boolean {
     const model = this.model();
+    const { latent } = dial;
+    if (latent)
+      return model === undefined || !this.dictionaries().some((each) => each.id === latent.dictionary && each.fits.includes(model));
     return dial.model !== undefined && model !== undefined && dial.model !== model;
   }
 
@@ -55,6 +60,29 @@ export class Dials {
     return dial;
   }
 
+  /** A dial from a latent. The one that is there already is given back as it is. */
+  addLatent(dictionary: DictionaryInfo, latent: number, value: number): Dial {
+    const there = this.list.find((each) => each.latent?.dictionary === dictionary.id && each.latent.latent === latent);
+    if (there) return there;
+    const dial: Dial = {
+      id: crypto.randomUUID(),
+      name: `latent ${latent} · ${dictionary.name}`,
+      kind: 'latent',
+      vector: '',
+      latent: { dictionary: dictionary.id, latent, op: 'set' },
+      at: dictionary.hookOut,
+      value,
+      reach: 2 * value,
+      strength: 1,
+      enabled: true,
+      scope: 'all',
+      positions: [],
+      skipSpecial: true,
+    };
+    this.list.push(dial);
+    return dial;
+  }
+
   set(id: string, change: Partial<Dial>): void {
     const dial = this.list.find((each) => each.id === id);
     if (dial) Object.assign(dial, change);
@@ -67,7 +95,17 @@ export class Dials {
   /** A vector left the shelf: its dials cannot act any more. */
   keepOnly(vectors: readonly VectorInfo[]): void {
     const known = new Set(vectors.map(({ id }) => id));
-    if (this.list.some((dial) => !known.has(dial.vector))) this.list = this.list.filter((dial) => known.has(dial.vector));
+    this.#keep(({ vector, latent }) => latent !== undefined || known.has(vector));
+  }
+
+  /** The same of a dictionary. */
+  keepLatents(): void {
+    const known = new Set(this.dictionaries().map(({ id }) => id));
+    this.#keep(({ latent }) => latent === undefined || known.has(latent.dictionary));
+  }
+
+  #keep(stays: (dial: Dial) => boolean): void {
+    if (!this.list.every(stays)) this.list = this.list.filter(stays);
   }
 
   /** Reads the residual at each dial's hook on this prompt. A fresh `add` dial is then set to two fifths of the residual norm. */
@@ -79,17 +117,19 @@ export class Dials {
       return '';
     }
     try {
-      const hooks = [...new Set(dials.map(({ at }) => at))];
-      const [{ taps }, vectors] = await Promise.all([
-        this.lab.run({ prompt: ids, taps: hooks, logits: 'none' }),
-        Promise.all(dials.map(({ vector }) => this.lab.vector(vector))),
-      ]);
+      const hooks = [...new Set(dials.flatMap(({ at, latent }) => (latent ? [] : [at])))];
+      const taps = hooks.length ? (await this.lab.run({ prompt: ids, taps: hooks, logits: 'none' })).taps : {};
+      const found = await Promise.all(
+        dials.map(async (dial) => {
+          if (dial.latent) return this.#ofLatent(dial.latent, ids);
+          const tap = taps[dial.at];
+          return tap && measure(tap, (await this.lab.vector(dial.vector)).data);
+        }),
+      );
       if (ticket !== this.#ticket) return '';
-      const entries = dials.flatMap((dial, i) => {
-        const tap = taps[dial.at];
-        const data = vectors[i]?.data;
-        const reading = tap && data && measure(tap, data);
-        return reading ? [[dial.id, reading] as const] : [];
+      const entries = dials.flatMap(({ id }, i) => {
+        const reading = found[i];
+        return reading ? [[id, reading] as const] : [];
       });
       this.readings = Object.fromEntries(entries);
       this.#settle(fresh);
@@ -97,6 +137,16 @@ export class Dials {
     } catch (thrown) {
       return labError(thrown).message;
     }
+  }
+
+  async #ofLatent({ dictionary, latent }: NonNullable<Dial['latent']>, ids: readonly number[]): Promise<Reading | undefined> {
+    const info = this.dictionaries().find(({ id }) => id === dictionary);
+    if (!info) return undefined;
+    const [rows, { norm }] = await Promise.all([
+      this.lab.encode({ dictionary, prompt: ids }),
+      this.lab.latent({ dictionary, latent, top: 1 }),
+    ]);
+    return measureLatent(rows, latent, norm, info.contract);
   }
 
   #settle(fresh: string | undefined): void {

@@ -5,16 +5,17 @@
  *   add      |strength·scale|·‖v‖ / mean‖x‖
  *   project  mean |strength·(1 − keep)·(x·v̂)| / mean‖x‖
  *   cap      mean |strength·max(0, x·v̂ − cap)| / mean‖x‖
+ *   latent   set: mean |strength·(value − a)|·‖d‖ / mean‖x‖; added to: |strength·value|·‖d‖ / mean‖x‖. d: the latent's row of W_dec
  */
-import type { Tensor } from '../../workers/api';
+import type { DictionaryInfo, SparseRows, Tensor } from '../../workers/api';
 import type { Dial, DialKind } from './dial';
 
 export interface Reading {
   /** mean ‖x‖ at the hook, over the measured positions. */
   residual: number;
-  /** ‖v‖. */
+  /** ‖v‖, or ‖d‖ of a latent. */
   length: number;
-  /** x·v̂ at each measured position. */
+  /** x·v̂ at each measured position, or the latent's activation. */
   along: Float64Array;
 }
 
@@ -42,6 +43,19 @@ export function measure(tap: Tensor, vector: Float32Array): Reading | undefined 
   return { residual, length, along };
 }
 
+/** The same of a latent, from an encoding of the unedited prompt. None where each row is scaled by a number of its own (layer_norm). */
+export function measureLatent(rows: SparseRows, latent: number, norm: number, contract: DictionaryInfo['contract']): Reading | undefined {
+  const { normalisation, scale } = contract;
+  if (normalisation === 'layer_norm' || rows.rows.length === 0) return undefined;
+  const first = rows.rows.length > 1 ? 1 : 0;
+  const measured = rows.inputNorm.slice(first);
+  return {
+    residual: measured.reduce((sum, x) => sum + x, 0) / measured.length,
+    length: norm / (normalisation === 'scale' && typeof scale === 'number' ? scale : 1),
+    along: Float64Array.from(rows.rows.slice(first), (row) => row.find(([n]) => n === latent)?.[1] ?? 0),
+  };
+}
+
 /** The edit's size as a share of the residual norm, master dial included; 0 while it is off. */
 export function share(dial: Dial, master: number, reading: Reading): number {
   if (!dial.enabled || reading.residual === 0) return 0;
@@ -49,6 +63,8 @@ export function share(dial: Dial, master: number, reading: Reading): number {
   const mean = (f: (x: number) => number) => reading.along.reduce((sum, x) => sum + Math.abs(f(x)), 0) / (reading.along.length || 1);
   if (dial.kind === 'add') return (strength * Math.abs(dial.value) * reading.length) / reading.residual;
   if (dial.kind === 'project') return (strength * mean((x) => (1 - dial.value) * x)) / reading.residual;
+  if (dial.kind === 'latent')
+    return (strength * mean((x) => (dial.latent?.op === 'add' ? dial.value : dial.value - x)) * reading.length) / reading.residual;
   return (strength * mean((x) => Math.max(0, x - dial.value))) / reading.residual;
 }
 
@@ -56,6 +72,8 @@ export const FORMULA: Record<DialKind, string> = {
   add: '|strength · scale| · ‖v‖ ÷ mean ‖x‖ over the prompt, first token left out',
   project: 'mean |strength · (1 − keep) · x·v̂| ÷ mean ‖x‖ over the prompt, first token left out',
   cap: 'mean strength · max(0, x·v̂ − cap) ÷ mean ‖x‖ over the prompt, first token left out',
+  latent:
+    'mean |strength · Δa| · ‖W_dec‖ ÷ mean ‖x‖ over the prompt, first token left out; Δa: activation − a where it is set, activation where it is added',
 };
 
 /** 1, 2 or 5 times a power of ten, at least x. */
@@ -72,6 +90,10 @@ export function range(
   reading: Reading | undefined,
 ): { min: number; max: number; step: number } {
   if (dial.kind === 'project') return { min: Math.min(-1, dial.value), max: Math.max(1, dial.value), step: 0.01 };
+  if (dial.kind === 'latent') {
+    const max = Math.max(dial.reach ?? 0, Math.abs(dial.value)) || 10;
+    return { min: Math.min(0, dial.value), max, step: max / 200 };
+  }
   if (dial.reach && dial.kind === 'add') {
     const max = Math.max(dial.reach, Math.abs(dial.value));
     return { min: -max, max, step: max / 200 };

@@ -5,7 +5,7 @@
 import type { ChatMessage } from '../../workers/api';
 import type { Dial } from './dial';
 import { toEdit } from './dial';
-import type { Sampling } from './session';
+import type { Instrument, Sampling } from './session';
 import type { Using } from './using';
 
 export interface OnScreen {
@@ -17,8 +17,10 @@ export interface OnScreen {
   master: number;
   compare: boolean;
   sampling: Sampling;
-  instrument: 'generate' | 'lens';
+  instrument: Instrument;
   lens: { top: number; track?: number };
+  /** The dictionary in Features, and its latent that is looked at. */
+  features?: { dictionary: string; latent?: number };
   /** The dial schedule, as spans: from this generated token on, these numbers. */
   schedule: readonly { token: number; dials: readonly { value?: number; strength: number }[] }[];
 }
@@ -51,6 +53,14 @@ export function toScript(screen: OnScreen): string {
     const track = screen.lens.track === undefined ? '' : `, track: ${screen.lens.track}`;
     lines.push(`const lens = await lab.lens({ prompt, kind: 'logit', top: ${screen.lens.top}${track}, edits });`);
     lines.push('console.table(lens.top.map((row) => row.map((cell) => cell[0].piece)));');
+    return `${lines.join('\n')}\n`;
+  }
+  if (screen.instrument === 'features' && screen.features) {
+    const { dictionary, latent } = screen.features;
+    lines.push(`const dictionary = ${literal(dictionary)};`);
+    lines.push('const { rows, errorNorm, inputNorm } = await lab.encode({ dictionary, prompt, edits });');
+    lines.push('rows.forEach((row, p) => console.log(p, errorNorm[p] / inputNorm[p], row));');
+    if (latent !== undefined) lines.push(`console.log(await lab.latent({ dictionary, latent: ${latent} }));`);
     return `${lines.join('\n')}\n`;
   }
   const { tokens, temperature, topK, topP, seed, shadow } = screen.sampling;

@@ -7,6 +7,17 @@ import type { Dial } from './dial';
 import { readTour, type TourState } from './tour';
 import { readUsing, type Using } from './using';
 
+export const INSTRUMENTS = ['generate', 'lens', 'features'] as const;
+export type Instrument = (typeof INSTRUMENTS)[number];
+
+/** What a person chose to see of dictionaries. */
+export interface FeaturesChoice {
+  dictionary?: string;
+  latent?: number;
+  /** Live latents while text is written. */
+  live: boolean;
+}
+
 export interface ShownStep {
   position: number;
   steered: Choice;
@@ -16,6 +27,12 @@ export interface ShownStep {
   reread?: true;
   /** Put there by the person, not sampled. */
   chosen?: true;
+  /** The strongest latents of the token before, as it was read. */
+  latents?: StepLatents;
+}
+export interface StepLatents {
+  dictionary: string;
+  top: [latent: number, value: number][];
 }
 
 export interface Sampling {
@@ -32,7 +49,8 @@ export interface Session {
   using: Using;
   prompt: string;
   chat: { on: boolean; turns: ChatMessage[] };
-  instrument: string;
+  instrument: Instrument;
+  features: FeaturesChoice;
   dials: Dial[];
   master: number;
   compare: boolean;
@@ -68,13 +86,16 @@ function readDial(value: unknown): Dial[] {
   if (!isRecord(value)) return [];
   const { id, vector, at } = value;
   if (typeof id !== 'string' || typeof vector !== 'string' || typeof at !== 'string') return [];
+  const latent = readLatent(value['latent']);
+  if (value['kind'] === 'latent' && !latent) return [];
   return [
     {
       id,
       vector,
       at,
       name: text(value['name'], vector),
-      kind: oneOf(value['kind'], ['add', 'project', 'cap'], 'add'),
+      kind: latent ? 'latent' : oneOf(value['kind'], ['add', 'project', 'cap'], 'add'),
+      ...(latent ? { latent } : {}),
       value: real(value['value'], 0),
       strength: real(value['strength'], 1),
       enabled: value['enabled'] !== false,
@@ -85,6 +106,30 @@ function readDial(value: unknown): Dial[] {
       ...(real(value['reach'], 0) > 0 ? { reach: real(value['reach'], 0) } : {}),
     },
   ];
+}
+
+function readLatent(value: unknown): Dial['latent'] {
+  if (!isRecord(value) || typeof value['dictionary'] !== 'string' || !isLatent(value['latent'])) return undefined;
+  return { dictionary: value['dictionary'], latent: value['latent'], op: oneOf(value['op'], ['set', 'add'], 'set') };
+}
+const isLatent = (value: unknown): value is number => typeof value === 'number' && Number.isInteger(value) && value >= 0;
+
+function readFeatures(value: unknown): FeaturesChoice {
+  const { dictionary, latent, live } = isRecord(value) ? value : {};
+  return {
+    ...(typeof dictionary === 'string' ? { dictionary } : {}),
+    ...(isLatent(latent) ? { latent } : {}),
+    live: live !== false,
+  };
+}
+
+function readStepLatents(value: unknown): StepLatents | undefined {
+  if (!isRecord(value) || typeof value['dictionary'] !== 'string') return undefined;
+  const pairs = list(value['top']).filter((pair): pair is unknown[] => Array.isArray(pair));
+  return {
+    dictionary: value['dictionary'],
+    top: pairs.flatMap(([latent, x]): [number, number][] => (isLatent(latent) ? [[latent, real(x, 0)]] : [])),
+  };
 }
 
 function readChoice(value: unknown): Choice | undefined {
@@ -102,6 +147,7 @@ function readStep(value: unknown): ShownStep[] {
   const steered = readChoice(value['steered']);
   if (!steered || !Number.isInteger(value['position'])) return [];
   const baseline = readChoice(value['baseline']);
+  const latents = readStepLatents(value['latents']);
   const dials = list(value['dials'])
     .filter(isRecord)
     .map((dial) => ({ strength: real(dial['strength'], 0), ...(typeof dial['value'] === 'number' ? { value: dial['value'] } : {}) }));
@@ -111,6 +157,7 @@ function readStep(value: unknown): ShownStep[] {
       steered,
       dials,
       ...(baseline ? { baseline } : {}),
+      ...(latents ? { latents } : {}),
       ...(typeof value['kl'] === 'number' ? { kl: value['kl'] } : {}),
       ...(value['reread'] === true ? { reread: true as const } : {}),
       ...(value['chosen'] === true ? { chosen: true as const } : {}),
@@ -143,7 +190,8 @@ export function readSession(json: string | null): Session {
     using: readUsing(isRecord(saved['using']) ? saved['using'] : { weights: saved['weights'] }),
     prompt: text(saved['prompt'], FIRST_PROMPT),
     chat: readChat(saved['chat']),
-    instrument: oneOf(saved['instrument'], ['generate', 'lens'], 'generate'),
+    instrument: oneOf(saved['instrument'], INSTRUMENTS, 'generate'),
+    features: readFeatures(saved['features']),
     dials: list(saved['dials']).flatMap(readDial),
     master: real(saved['master'], 1),
     compare: saved['compare'] !== false,
@@ -168,7 +216,7 @@ function readAside(saved: Record<string, unknown>): Aside {
     ...(typeof saved['model'] === 'string' ? { model: saved['model'] } : {}),
     prompt: text(saved['prompt'], FIRST_PROMPT),
     chat: readChat(saved['chat']),
-    instrument: oneOf(saved['instrument'], ['generate', 'lens'], 'generate'),
+    instrument: oneOf(saved['instrument'], INSTRUMENTS, 'generate'),
     origin: integers(saved['origin']),
     steps: list(saved['steps']).flatMap(readStep),
     dials: list(saved['dials']).flatMap(readDial),

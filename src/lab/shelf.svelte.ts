@@ -1,5 +1,5 @@
 /** What is on the shelf, and what is on its way there. A failed or cancelled import leaves the shelf as it was. */
-import type { Lab, ModelInfo, Opened, VectorInfo } from '../../workers/api';
+import type { DictionaryInfo, Lab, ModelInfo, Opened, VectorInfo } from '../../workers/api';
 import type { LabError } from '../../workers/errors';
 import { labError } from './jobs';
 import type { Loading, Machine } from './machine.svelte';
@@ -8,6 +8,7 @@ import type { Toasts } from './toasts.svelte';
 export class Shelf {
   models = $state.raw<ModelInfo[]>([]);
   vectors = $state.raw<VectorInfo[]>([]);
+  dictionaries = $state.raw<DictionaryInfo[]>([]);
   importing = $state.raw<Loading | undefined>();
   /** Why the last drop was refused: one entry a reason. */
   problems = $state.raw<LabError | undefined>();
@@ -20,12 +21,22 @@ export class Shelf {
     private readonly lab: Lab,
     private readonly machine: Machine,
     private readonly toasts: Toasts,
+    /** Dictionaries were dropped here, the model that came with them is at work. */
+    private readonly dropped: (dictionaries: readonly DictionaryInfo[]) => void = () => undefined,
   ) {}
 
   async refreshModels(): Promise<void> {
     try {
       this.models = await this.lab.models();
       this.keeps = (await this.lab.storage()).opfs;
+    } catch (thrown) {
+      this.toasts.error(thrown);
+    }
+  }
+
+  async refreshDictionaries(): Promise<void> {
+    try {
+      this.dictionaries = await this.lab.dictionaries();
     } catch (thrown) {
       this.toasts.error(thrown);
     }
@@ -57,6 +68,10 @@ export class Shelf {
       this.importing = undefined;
       const [model] = opened.models;
       if (model && this.machine.phase !== 'none') await this.machine.use(model);
+      if (opened.dictionaries.length) {
+        await this.refreshDictionaries();
+        this.dropped(opened.dictionaries);
+      }
     } catch (thrown) {
       const error = labError(thrown);
       if (error.code !== 'cancelled') this.problems = error;

@@ -3,7 +3,7 @@
  * new dial, a reload or a lost GPU, the kept tokens are read again as they are and generation goes on after them. While it
  * runs, dials are live; what was computed stays as it was computed until the person re-reads it.
  */
-import type { Generation, Lab } from '../../workers/api';
+import type { Generation, Lab, Step } from '../../workers/api';
 import type { Ending } from '../../workers/contract';
 import { moved, type LiveDial } from './dial';
 import type { Dials } from './dials.svelte';
@@ -33,6 +33,8 @@ export class Stream {
     private readonly prompt: PromptStore,
     private readonly dials: Dials,
     private readonly toasts: Toasts,
+    /** The dictionary whose latents are wanted with each token. */
+    private readonly watched: () => string | undefined = () => undefined,
   ) {}
 
   /** The next position to be written. */
@@ -146,7 +148,17 @@ export class Stream {
 
   #setup(): string {
     const { temperature, topK, topP, seed, shadow } = this.sampling;
-    return JSON.stringify([this.dials.structure, this.#baseline, temperature, topK, topP, seed, shadow, this.origin]);
+    return JSON.stringify([
+      this.dials.structure,
+      this.#baseline,
+      temperature,
+      topK,
+      topP,
+      seed,
+      shadow,
+      this.origin,
+      this.watched() ?? null,
+    ]);
   }
 
   #turnDials(live = this.dials.live): void {
@@ -162,7 +174,9 @@ export class Stream {
     this.#key = this.#setup();
     this.#structure = this.dials.structure + this.#baseline;
     this.#sent = this.dials.live;
+    const watched = this.watched();
     this.#stream = this.lab.generate({
+      ...(watched === undefined ? {} : { watch: [watched] }),
       prompt: [...this.origin, ...this.steps.map((step) => step.steered.id)],
       promptLength: this.origin.length,
       edits: this.dials.edits(),
@@ -193,7 +207,7 @@ export class Stream {
         // The first token waits for the prompt to be read: the clock starts when it is there.
         if (taken++ === 0) begun = performance.now();
         else if (taken > 4) this.rate = ((taken - 1) * 1000) / (performance.now() - begun);
-        this.steps = [...this.steps, value];
+        this.steps = [...this.steps, shownStep(value)];
       }
       this.ending = await stream.ended;
     } catch (thrown) {
@@ -204,4 +218,13 @@ export class Stream {
       if (turn === this.#turn) this.running = false;
     }
   }
+}
+
+/** How many of a token's latents are shown while text is written. */
+const LATENTS = 3;
+
+/** A step as it is kept: of its latents the few strongest, because there are hundreds to a token. */
+function shownStep({ latents, truncated: _, ...step }: Step): ShownStep {
+  const [first] = Object.entries(latents ?? {});
+  return first ? { ...step, latents: { dictionary: first[0], top: first[1].slice(0, LATENTS) } } : step;
 }

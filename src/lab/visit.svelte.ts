@@ -3,7 +3,7 @@
  */
 import type { Bench } from './bench.svelte';
 import type { DemoWorld } from './demo';
-import type { Dial } from './dial';
+import { onShelf, type Dial } from './dial';
 import { GIFT, isExample, STORY } from './examples';
 import { FIRST_PROMPT, type Aside } from './session';
 
@@ -113,9 +113,8 @@ export class Visit {
     void stream.stop();
     prompt.text = aside.prompt;
     prompt.chat.on = aside.chat.on;
-    this.bench.instrument = aside.instrument === 'lens' ? 'lens' : 'generate';
-    const kept = new Set(shelf.vectors.map(({ id }) => id));
-    dials.list = aside.dials.filter(({ vector }) => kept.has(vector));
+    this.bench.instrument = aside.instrument;
+    dials.list = onShelf(aside.dials, shelf.vectors, shelf.dictionaries);
     dials.compare = aside.compare;
     stream.origin = aside.origin;
     stream.steps = aside.steps;

@@ -105,6 +105,21 @@ describe('copy as script', () => {
     expect(dials).toEqual([[0, { value: 2, strength: 1 }]]);
   });
 
+  it('asks a dictionary as Features does, with a dial of its latent', () => {
+    const latent: Dial = {
+      ...dial,
+      name: 'latent 7',
+      kind: 'latent',
+      vector: '',
+      latent: { dictionary: 'd"1', latent: 7, op: 'set' },
+      value: 4,
+    };
+    const script = toScript({ ...screen, dials: [latent], instrument: 'features', features: { dictionary: 'd"1', latent: 7 } });
+    expect(script).toContain(`{ kind: "latent", dictionary: "d\\"1", latent: 7, op: "set", value: 4, at: "blocks.3.hook_resid_post"`);
+    expect(script).toContain('await lab.encode({ dictionary, prompt, edits })');
+    expect(script).toContain('await lab.latent({ dictionary, latent: 7 })');
+  });
+
   it('reads the lens as it is shown', async () => {
     const { lens } = await asked(toScript({ ...screen, dials: [], instrument: 'lens', lens: { top: 8, track: 12 } }));
     expect(lens).toEqual({ prompt: screen.prompt, kind: 'logit', top: 8, track: 12, edits: [] });

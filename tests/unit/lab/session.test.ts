@@ -19,8 +19,24 @@ const session: Session = {
       { role: 'narrator', content: ' “Who”\n?' },
     ],
   },
-  instrument: 'lens',
+  instrument: 'features',
+  features: { dictionary: 'dict', latent: 12, live: false },
   dials: [
+    {
+      id: 'l',
+      name: 'latent 12',
+      kind: 'latent',
+      vector: '',
+      latent: { dictionary: 'dict', latent: 12, op: 'add' },
+      at: 'blocks.1.hook_resid_post',
+      value: 4,
+      strength: 1,
+      enabled: true,
+      scope: 'all',
+      positions: [],
+      skipSpecial: true,
+      reach: 8,
+    },
     {
       id: 'd',
       name: 'cheer',
@@ -49,6 +65,7 @@ const session: Session = {
       dials: [{ value: -2, strength: 0 }, { strength: 1 }],
       reread: true,
       chosen: true,
+      latents: { dictionary: 'dict', top: [[12, 1.5]] },
     },
   ],
   tour: { stop: 'bent', step: 1, done: ['forming'], open: true, declined: false, from: 4 },
@@ -121,6 +138,20 @@ describe('the session', () => {
       foldValueBiases: false,
     });
     expect(using({ using: { weights: 'f16', fold: true } })).toEqual({ weights: 'f16' });
+  });
+
+  it('reads a session of before there were dictionaries, and drops a latent that is none', () => {
+    expect(readSession(JSON.stringify({ instrument: 'lens' }))).toMatchObject({ instrument: 'lens', features: { live: true } });
+    const dial = { id: 'l', vector: '', at: 'blocks.0.hook_resid_post', kind: 'latent' };
+    const dials = [
+      dial,
+      { ...dial, latent: { dictionary: 'd', latent: -1 } },
+      { ...dial, latent: { dictionary: 'd', latent: 3, op: 'melt' } },
+    ];
+    expect(readSession(JSON.stringify({ dials })).dials).toMatchObject([
+      { kind: 'latent', latent: { dictionary: 'd', latent: 3, op: 'set' } },
+    ]);
+    expect(readSession(JSON.stringify({ features: { dictionary: 3, latent: 1.5 } })).features).toEqual({ live: true });
   });
 
   it('never fails, whatever was stored', () => {

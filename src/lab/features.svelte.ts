@@ -1,0 +1,160 @@
+/** What one dictionary finds in the prompt, with the dials in force and, to compare, without them; and the latent that is looked at. */
+import type { DictionaryInfo, Edit, Lab, LatentInfo, SparseRows } from '../../workers/api';
+import type { Dials } from './dials.svelte';
+import { labError } from './jobs';
+import { activeAt, along, peak, startOf, strongest, tokensOf, type LatentSort } from './latents';
+import type { Machine } from './machine.svelte';
+import type { PromptStore } from './prompt.svelte';
+import type { FeaturesChoice } from './session';
+import type { Shelf } from './shelf.svelte';
+
+/** Tokens that are encoded at most, and latents in the overview. */
+export const MOST_TOKENS = 512;
+export const SHOWN = 10;
+const TOP = 8;
+
+export interface Encoded {
+  /** Of which dictionary, of which tokens. */
+  dictionary: string;
+  tokens: { id: number; piece: string }[];
+  edited: SparseRows;
+  baseline?: SparseRows;
+}
+export interface Looked {
+  dictionary: string;
+  latent: number;
+  info: LatentInfo;
+}
+
+export class FeaturesStore {
+  chosen = $state<string | undefined>();
+  latent = $state<number | undefined>();
+  live = $state(true);
+  sort = $state<LatentSort>('value');
+  view = $state<'edited' | 'baseline'>('edited');
+  encoded = $state.raw<Encoded | undefined>();
+  #looked = $state.raw<Looked | undefined>();
+  busy = $state(false);
+  problem = $state.raw<{ message: string; hint: string; code: string } | undefined>();
+  #ticket = 0;
+  #look = 0;
+
+  constructor(
+    private readonly lab: Lab,
+    private readonly machine: Machine,
+    private readonly shelf: Shelf,
+    private readonly prompt: PromptStore,
+    private readonly dials: Dials,
+  ) {}
+
+  /** The chosen one; without a choice, the first that fits. */
+  dictionary: DictionaryInfo | undefined = $derived.by(() => {
+    const { dictionaries } = this.shelf;
+    return dictionaries.find(({ id }) => id === this.chosen) ?? dictionaries.find((each) => this.fits(each));
+  });
+  working: DictionaryInfo | undefined = $derived(this.dictionary && this.fits(this.dictionary) ? this.dictionary : undefined);
+  /** The dictionary to encode live while text is written: one that the person chose. */
+  watched: string | undefined = $derived(
+    this.live && this.chosen !== undefined && this.working?.id === this.chosen ? this.chosen : undefined,
+  );
+
+  #here: Encoded | undefined = $derived(this.encoded?.dictionary === this.working?.id ? this.encoded : undefined);
+  tokens: Encoded['tokens'] = $derived(this.#here?.tokens ?? []);
+  compared: boolean = $derived(this.#here?.baseline !== undefined);
+  result: SparseRows | undefined = $derived(this.view === 'baseline' ? (this.#here?.baseline ?? this.#here?.edited) : this.#here?.edited);
+  /** Positions of special tokens. */
+  special: ReadonlySet<number> = $derived(new Set(this.tokens.flatMap(({ id }, i) => (this.machine.special.has(id) ? [i] : []))));
+  #counts: ReadonlyMap<number, number> = $derived(tokensOf(this.result?.rows ?? []));
+  /** The selected token; the last where none of these is. */
+  position: number = $derived.by(() => {
+    const { selected } = this.prompt;
+    return selected !== undefined && selected < this.tokens.length ? selected : this.tokens.length - 1;
+  });
+  active = $derived(activeAt(this.result?.rows ?? [], this.position, this.#counts, this.sort));
+  overview = $derived(strongest(this.result?.rows ?? [], this.special, SHOWN));
+  along: number[] = $derived(this.latent === undefined ? [] : along(this.result?.rows ?? [], this.latent));
+  peak: number = $derived(peak(this.along, this.special));
+  info: LatentInfo | undefined = $derived(
+    this.#looked?.dictionary === this.working?.id && this.#looked?.latent === this.latent ? this.#looked?.info : undefined,
+  );
+
+  fits({ fits }: DictionaryInfo): boolean {
+    const { model } = this.machine;
+    return model !== undefined && fits.includes(model.id);
+  }
+
+  choose(id: string): void {
+    if (id === this.chosen) return;
+    this.chosen = id;
+    this.latent = undefined;
+    this.problem = undefined;
+  }
+
+  restore({ dictionary, latent, live }: FeaturesChoice): void {
+    this.chosen = dictionary;
+    this.latent = latent;
+    this.live = live;
+  }
+
+  choice(): FeaturesChoice {
+    const { chosen, latent, live } = this;
+    return { ...(chosen === undefined ? {} : { dictionary: chosen }), ...(latent === undefined ? {} : { latent }), live };
+  }
+
+  /** A dictionary left the shelf. */
+  keepOnly(dictionaries: readonly DictionaryInfo[]): void {
+    if (this.chosen === undefined || dictionaries.some(({ id }) => id === this.chosen)) return;
+    this.chosen = this.latent = undefined;
+    this.encoded = undefined;
+  }
+
+  /** Where a dial of a latent starts on this prompt. */
+  startOf(latent: number): number {
+    return startOf(this.#here?.edited.rows ?? [], latent, this.special);
+  }
+
+  async run(): Promise<void> {
+    const ticket = ++this.#ticket;
+    const dictionary = this.working?.id;
+    const tokens = this.prompt.tokens.slice(0, MOST_TOKENS).map(({ id, piece }) => ({ id, piece }));
+    if (dictionary === undefined || tokens.length === 0) {
+      this.encoded = undefined;
+      return;
+    }
+    this.busy = true;
+    try {
+      const ids = tokens.map(({ id }) => id);
+      const ask = (edits: Edit[]) => this.lab.encode({ dictionary, prompt: ids, edits });
+      const edited = await ask(this.dials.edits());
+      const baseline = this.dials.active && this.dials.compare ? await ask([]) : undefined;
+      if (ticket !== this.#ticket) return;
+      this.encoded = { dictionary, tokens, edited, ...(baseline ? { baseline } : {}) };
+      this.problem = undefined;
+    } catch (thrown) {
+      if (ticket === this.#ticket) this.#failed(thrown);
+    } finally {
+      if (ticket === this.#ticket) this.busy = false;
+    }
+  }
+
+  /** What the weights of the chosen latent say. */
+  async look(): Promise<void> {
+    const ticket = ++this.#look;
+    const { working, latent } = this;
+    if (!working || latent === undefined) return;
+    try {
+      const info = await this.lab.latent({ dictionary: working.id, latent, top: TOP });
+      if (ticket === this.#look) this.#looked = { dictionary: working.id, latent, info };
+    } catch (thrown) {
+      if (ticket !== this.#look) return;
+      // An earlier version of the dictionary may have had more of them.
+      if (labError(thrown).code === 'latent-range') this.latent = undefined;
+      else this.#failed(thrown);
+    }
+  }
+
+  #failed(thrown: unknown): void {
+    const { message, hint, code } = labError(thrown);
+    if (code !== 'cancelled') this.problem = { message, hint, code };
+  }
+}

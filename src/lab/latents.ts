@@ -1,0 +1,89 @@
+/**
+ * What a prompt's encoding says, sorted for the eye: the latents of one token, one latent along the tokens, the strongest of all. Special tokens are shown
+ * but left out of what is ranked, because a BOS often carries a massive activation (Sun et al. 2024).
+ */
+import type { DictionaryInfo, SparseRows } from '../../workers/api';
+import { placeName } from './dial';
+
+export type LatentSort = 'value' | 'rarity';
+
+export interface ActiveLatent {
+  latent: number;
+  value: number;
+  /** How many tokens of this prompt it is active on. */
+  tokens: number;
+}
+
+type Rows = SparseRows['rows'];
+
+/** Latent → how many tokens it is active on. */
+export function tokensOf(rows: Rows): ReadonlyMap<number, number> {
+  const found = new Map<number, number>();
+  for (const row of rows) for (const [latent] of row) found.set(latent, (found.get(latent) ?? 0) + 1);
+  return found;
+}
+
+/** The active latents of a token: the largest first, or those first that are active on the fewest tokens. */
+export function activeAt(rows: Rows, position: number, tokens: ReadonlyMap<number, number>, sort: LatentSort): ActiveLatent[] {
+  const list = (rows[position] ?? []).map(([latent, value]) => ({ latent, value, tokens: tokens.get(latent) ?? 1 }));
+  const byValue = (a: ActiveLatent, b: ActiveLatent) => b.value - a.value || a.latent - b.latent;
+  return list.sort(sort === 'rarity' ? (a, b) => a.tokens - b.tokens || byValue(a, b) : byValue);
+}
+
+/** One latent's activation at every token; 0 where it rests. */
+export const along = (rows: Rows, latent: number): number[] => rows.map((row) => row.find(([each]) => each === latent)?.[1] ?? 0);
+
+const largest = (values: readonly number[]): number => values.reduce((most, value) => Math.max(most, value), 0);
+
+/** The largest of values at tokens; special ones count only where nothing else is active. */
+export function peak(values: readonly number[], left: ReadonlySet<number>): number {
+  return largest(values.filter((_, position) => !left.has(position))) || largest(values);
+}
+
+/** The latents with the largest activations on a prompt, strongest first. */
+export function strongest(rows: Rows, left: ReadonlySet<number>, most: number): { latent: number; peak: number }[] {
+  const peaks = new Map<number, number>();
+  const counted = rows.length > left.size ? left : new Set<number>();
+  rows.forEach((row, position) => {
+    if (counted.has(position)) return;
+    for (const [latent, value] of row) peaks.set(latent, Math.max(value, peaks.get(latent) ?? 0));
+  });
+  return [...peaks.entries()]
+    .map(([latent, value]) => ({ latent, peak: value }))
+    .sort((a, b) => b.peak - a.peak || a.latent - b.latent)
+    .slice(0, most);
+}
+
+/** Where a fresh dial of a latent starts: four times its largest activation here; of one that rests here, of the strongest that does not. */
+export function startOf(rows: Rows, latent: number, left: ReadonlySet<number>): number {
+  const own = peak(along(rows, latent), left) || (strongest(rows, left, 1)[0]?.peak ?? 0);
+  return Number((4 * own).toPrecision(2)) || 1;
+}
+
+/** Where a dictionary attaches, in words. */
+export function attachesTo({ hookIn, hookOut }: Pick<DictionaryInfo, 'hookIn' | 'hookOut'>): string {
+  const from = hookIn[0] ?? hookOut;
+  if (from === hookOut) return inWords(from);
+  const [a, b] = [layerOf(from), layerOf(hookOut)];
+  return a !== undefined && a === b ? `layer ${a} · ${siteOf(from)} to ${siteOf(hookOut)}` : `${inWords(from)} to ${inWords(hookOut)}`;
+}
+
+const SITES: Readonly<Record<string, string>> = {
+  'attn.hook_z': 'heads',
+  'mlp.hook_post': 'MLP neurons',
+  'mlp.hook_pre': 'MLP before its activation',
+  'ln2.hook_normalized': 'MLP in',
+  'ln1.hook_normalized': 'attention in',
+  hook_mlp_out: 'MLP out',
+  hook_resid_mid: 'after attention',
+};
+const layerOf = (hook: string): string | undefined => /^blocks\.(\d+)\./.exec(hook)?.[1];
+const siteOf = (hook: string): string => {
+  const site = hook.replace(/^blocks\.\d+\./, '');
+  return SITES[site] ?? site;
+};
+const inWords = (hook: string): string => {
+  const layer = layerOf(hook);
+  const place = placeName(hook);
+  return place === hook && layer !== undefined ? `layer ${layer} · ${siteOf(hook)}` : place;
+};

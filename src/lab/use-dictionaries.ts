@@ -1,0 +1,97 @@
+/** The part of `window.lab` that uses dictionaries: what is active on a prompt, how good one is on texts, what one latent's weights say, its contract. */
+import * as Comlink from 'comlink';
+import type { Remote } from 'comlink';
+import type { Edit, GenerateRequest, Lab, ModelInfo } from '../../workers/api';
+import type { EngineApi, EngineEdit, FilesApi } from '../../workers/contract';
+import { LabError, throwIfAborted } from '../../workers/errors';
+import type { Coming } from './coming';
+import { asJob, told } from './jobs';
+import type { Text } from './text';
+
+interface Parts {
+  engine: Remote<EngineApi>;
+  files: Remote<FilesApi>;
+  text: Text;
+  coming: Coming;
+  model: () => ModelInfo;
+  edits(list: readonly Edit[] | undefined, bos: boolean | undefined): Promise<EngineEdit[]>;
+  /** Brings a dictionary onto the GPU. */
+  attach(id: string): Promise<unknown>;
+  /** Ends the generations that use it: its weights are about to change or to go. */
+  leave(id: string): Promise<void>;
+  changed(): void;
+}
+
+/** A long context is evaluated in pieces of so many tokens: the stream of a whole one is kept three times over. */
+export const PIECE = 1024;
+
+export function useDictionaries(parts: Parts): Pick<Lab, 'encode' | 'evaluate' | 'latent' | 'overrideContract'> {
+  const { engine, files, text, coming, model, edits, attach, leave, changed } = parts;
+  return {
+    encode: coming.after((request) =>
+      told(async () => {
+        await attach(request.dictionary);
+        const ids = await text.ids(request.prompt, request.bos);
+        return engine.encode({ dictionary: request.dictionary, ids, edits: await edits(request.edits, request.bos) }, crypto.randomUUID());
+      }),
+    ),
+    evaluate: coming.after(({ dictionary, text: given }, job) =>
+      asJob(
+        job,
+        (id) => engine.cancel(id),
+        async (id) => {
+          const list: unknown = given;
+          if (!Array.isArray(list) || !list.every((each) => typeof each === 'string'))
+            throw new LabError('request-invalid', 'text is no list of texts.', "Give text as a list, for example ['Once upon a time, …'].");
+          await attach(dictionary);
+          const { bos, special } = await text.vocabulary();
+          const texts: number[][] = [];
+          for (const each of given) {
+            throwIfAborted(job?.signal);
+            texts.push(...cut((await text.tokenize(each)).ids, Math.min(PIECE, model().context), bos));
+          }
+          throwIfAborted(job?.signal);
+          const progress = job?.progress && Comlink.proxy((done: number, of: number) => job.progress?.(done, of));
+          const { scores } = await engine.evaluate({ dictionary, texts, special }, id, progress);
+          throwIfAborted(job?.signal);
+          return scores;
+        },
+      ),
+    ),
+    latent: coming.after(({ dictionary, latent, top = 10 }) =>
+      told(async () => {
+        if (!Number.isInteger(top) || top < 1)
+          throw new LabError('request-invalid', `top is ${top}.`, 'Give top as a whole number, at least 1.');
+        await attach(dictionary);
+        const [found, { pieces }] = await Promise.all([engine.latent({ dictionary, latent, top }), text.vocabulary()]);
+        const named = ({ id, weight }: { id: number; weight: number }) => ({ id, piece: pieces[id] ?? '', weight });
+        return { ...found, promoted: found.promoted.map(named), suppressed: found.suppressed.map(named) };
+      }),
+    ),
+    overrideContract: (id, change) =>
+      told(async () => {
+        await files.overrideContract(id, change);
+        await leave(id);
+        const info = (await files.dictionaries()).find((each) => each.id === id);
+        if (!info)
+          throw new LabError('dictionary-unknown', `No dictionary “${id}” is on the shelf.`, 'Choose one that is, or drop it again.');
+        changed();
+        return info;
+      }),
+  };
+}
+
+/** A text in pieces of at most `most` tokens, each with the BOS that the first has. What is too short to say anything is left out. */
+export function cut(ids: readonly number[], most: number, bos: number | undefined): number[][] {
+  const head = bos !== undefined && ids[0] === bos ? [bos] : [];
+  const body = ids.slice(head.length);
+  const room = Math.max(1, most - head.length);
+  const pieces: number[][] = [];
+  for (let at = 0; at < body.length; at += room) pieces.push([...head, ...body.slice(at, at + room)]);
+  return pieces.filter(({ length }) => length >= 2);
+}
+
+/** Does a generation need this dictionary? */
+export const names = ({ watch, edits }: Pick<GenerateRequest, 'watch' | 'edits'>, id: string): boolean =>
+  (Array.isArray(watch) && watch.includes(id)) ||
+  (Array.isArray(edits) && edits.some((edit) => 'dictionary' in edit && edit.dictionary === id));

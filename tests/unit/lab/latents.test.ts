@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import type { SparseRows } from '../../../workers/api';
+import { activeAt, along, attachesTo, peak, startOf, strongest, tokensOf } from '../../../src/lab/latents';
+
+/** A BOS with one huge activation, then three tokens. */
+const rows: SparseRows['rows'] = [
+  [[9, 90]],
+  [
+    [1, 2],
+    [3, 1],
+  ],
+  [
+    [1, 4],
+    [2, 4],
+  ],
+  [],
+];
+const bos = new Set([0]);
+
+describe('latents of a prompt', () => {
+  it('stand by value, or the rarest first', () => {
+    const tokens = tokensOf(rows);
+    expect([...tokens]).toEqual([
+      [9, 1],
+      [1, 2],
+      [3, 1],
+      [2, 1],
+    ]);
+    expect(activeAt(rows, 1, tokens, 'value').map(({ latent }) => latent)).toEqual([1, 3]);
+    expect(activeAt(rows, 1, tokens, 'rarity').map(({ latent }) => latent)).toEqual([3, 1]);
+    expect(activeAt(rows, 2, tokens, 'rarity')).toEqual([
+      { latent: 2, value: 4, tokens: 1 },
+      { latent: 1, value: 4, tokens: 2 },
+    ]);
+    expect(activeAt(rows, 7, tokens, 'value')).toEqual([]);
+  });
+
+  it('are ranked without special tokens, unless there are no others', () => {
+    expect(strongest(rows, bos, 2)).toEqual([
+      { latent: 1, peak: 4 },
+      { latent: 2, peak: 4 },
+    ]);
+    expect(strongest(rows.slice(0, 1), bos, 2)).toEqual([{ latent: 9, peak: 90 }]);
+    expect(along(rows, 1)).toEqual([0, 2, 4, 0]);
+    expect(peak([90, 2, 4], bos)).toBe(4);
+    expect(peak([90, 0, 0], bos)).toBe(90);
+  });
+
+  it('start a dial at four times their peak, or at the strongest’s where they rest', () => {
+    expect(startOf(rows, 3, bos)).toBe(4);
+    expect(startOf(rows, 77, bos)).toBe(16);
+    expect(startOf([[]], 0, new Set())).toBe(1);
+  });
+});
+
+it('where a dictionary attaches, in words', () => {
+  const at = (hookIn: string, hookOut = hookIn) => attachesTo({ hookIn: [hookIn], hookOut });
+  expect(at('blocks.4.hook_resid_pre')).toBe('layer 4 · before the layer');
+  expect(at('blocks.4.attn.hook_z')).toBe('layer 4 · heads');
+  expect(at('blocks.4.ln2.hook_normalized', 'blocks.4.hook_mlp_out')).toBe('layer 4 · MLP in to MLP out');
+  expect(at('hook_embed')).toBe('hook_embed');
+});
