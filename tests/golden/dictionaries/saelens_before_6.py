@@ -33,8 +33,11 @@ def standard(draw: Draw, folder: Path) -> Made:
     path = folder / CENTRED
     write(path, {"hook_point": CENTRED, "hook_point_layer": 4, "hook_point_head_index": None}, w | {"scaling_factor": torch.ones(LATENTS)})
     save_file({"sparsity": draw.normal(LATENTS, by=0.8, mean=-3)}, path / "sparsity.safetensors")
-    note = "The configuration says nothing of how the model was processed: SAELens's loader of the time centred its writing weights."
-    return made(Spec("relu", CENTRED, contract=Contract(residual="centred")), w, path, assumed=("contract.residual",), note=note)
+    note = (
+        "The configuration says nothing of how the model was processed: SAELens's loader of the time centred its writing weights. "
+        "The library reads x as it is given, and so must whoever is compared with it: raw."
+    )
+    return made(Spec("relu", CENTRED, contract=Contract(residual="raw")), w, path, assumed=("contract.residual",), note=note)
 
 
 @case("saelens-before-6-topk", format="saelens", oracle=LIBRARY, writer=WRITER)
