@@ -45,6 +45,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   const coming = new Coming();
   /** Dictionaries that the engine was told of. */
   const attached = new Set<string>();
+  const leaving = new Set<string>();
 
   const model = (): ModelInfo => {
     if (!inUse)
@@ -60,6 +61,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   /** On the GPU beside the model in use, so that requests may name it. */
   const dictionary = async (id: string): Promise<{ hookOut: string }> => {
     const record = await told(() => files.dictionary(id));
+    // On its way off the shelf: bringing it now would hold its files, and it could not be removed.
+    if (leaving.has(id)) throw new LabError('dictionary-unknown', `“${record.name}” is being removed.`, 'Choose another.');
     attached.add(id);
     await told(() => engine.attach(record, crypto.randomUUID()));
     return record.spec;
@@ -214,9 +217,14 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
           inUse = undefined;
           changed({ kind: 'model', model: undefined });
         }
-        await endStreams((request) => names(request, id));
-        if (attached.delete(id)) await engine.detach(id);
-        await files.remove(id);
+        leaving.add(id);
+        try {
+          await endStreams((request) => names(request, id));
+          if (attached.delete(id)) await engine.detach(id);
+          await files.remove(id);
+        } finally {
+          leaving.delete(id);
+        }
         text.forget(id);
         demo.removed(id);
         changed({ kind: 'shelf' });

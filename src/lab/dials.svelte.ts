@@ -49,7 +49,7 @@ export class Dials {
       at,
       value: kind === 'add' ? (scale ?? 1) : kind === 'project' ? (info.keep ?? 0) : 0,
       ...(info.model === undefined ? {} : { model: info.model }),
-      ...(scale ? { reach: Number((2 * Math.abs(scale)).toPrecision(2)) } : {}),
+      ...(scale ? { reach: 2 * Math.abs(scale) } : {}),
       strength: 1,
       enabled: true,
       scope: 'all',
