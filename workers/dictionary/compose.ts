@@ -8,20 +8,10 @@ import type { Variants } from '../kernels/linear';
 import type { Site } from '../kernels/rowwise';
 import type { Segment } from '../model/edits';
 import type { Insert, Inserts } from '../model/plan';
+import type { Watched } from '../model/runtime';
 import type { LoadedDictionary } from './load';
-import { DictionaryOps, Needs, type At, type Place } from './ops';
+import { DictionaryOps, Needs, type At } from './ops';
 import { isTranscoder } from './spec';
-
-/** A dictionary whose active latents are listed, of the first `rows` rows. */
-export interface Watch {
-  dictionary: string;
-  /** Pairs a row. */
-  room: number;
-  rows: number;
-  lists: Place;
-  /** Measured too: how far its reconstructions are from what they reconstruct, and, where wanted, the reconstructions. */
-  measured?: { errors: Place; y?: Place };
-}
 
 export interface Composed {
   inserts: ReadonlyMap<string, Inserts>;
@@ -41,7 +31,7 @@ export function compose(
     segments: ReadonlyMap<string, readonly Segment[]>;
     /** Of hooks without segments: their edits are done as ever before anyone reads. */
     sites: ReadonlyMap<string, Site>;
-    watches: readonly Watch[];
+    watches: readonly Watched[];
   },
   loaded: (id: string) => LoadedDictionary,
 ): Composed {

@@ -64,29 +64,25 @@ export class DictionaryOps {
     return Array.from({ length: Math.ceil(rows / most) }, (_, i) => ({ row0: i * most, rows: Math.min(most, rows - i * most) }));
   }
 
+  /** A stretch brought to the dictionary's scale; nothing where it reads the hook's buffer in place. */
+  private normalised(d: LoadedDictionary, { hook, buffer }: At, { row0, rows }: Stretch): Op[] {
+    if (this.stats(d) === undefined) return [];
+    const out = this.needs.want('sae.x', 4 * rows * d.input.words);
+    const stats = this.needs.want('sae.stats', 8 * rows);
+    const centre = d.spec.contract.normalisation !== 'layer_norm';
+    return [normalise({ x: buffer, row0, rows, lying: d.input, out, stats, centre, hook })];
+  }
+
   /** The encoder's product of a stretch: pre-activations still without bias. Two dispatches where rows are normalised first, else one. */
-  private product(d: LoadedDictionary, { hook, buffer }: At, { row0, rows }: Stretch): Op[] {
+  private product(d: LoadedDictionary, at: At, stretch: Stretch): Op[] {
     const stride = pad4(d.spec.latents);
-    const normed = this.stats(d) !== undefined;
-    const read = this.read(d, buffer, row0, rows);
+    const { hook, buffer } = at;
+    const { row0, rows } = stretch;
     return [
-      ...(normed
-        ? [
-            normalise({
-              x: buffer,
-              row0,
-              rows,
-              lying: d.input,
-              out: this.needs.want('sae.x', 4 * rows * d.input.words),
-              stats: this.needs.want('sae.stats', 8 * rows),
-              centre: d.spec.contract.normalisation !== 'layer_norm',
-              hook,
-            }),
-          ]
-        : []),
+      ...this.normalised(d, at, stretch),
       ...linear({
         name: `${d.name}.enc`,
-        ...read,
+        ...this.read(d, buffer, row0, rows),
         rows,
         weights: d.encoder,
         epilogue: { kind: 'plain' },
@@ -260,7 +256,7 @@ export class DictionaryOps {
         const stretch = { row0: 0, rows: at.rows };
         const source = this.read(d, at.buffer, 0, at.rows);
         return [
-          ...(this.stats(d) === undefined ? [] : this.product(d, at, stretch).slice(0, 1)),
+          ...this.normalised(d, at, stretch),
           latents({
             ...common,
             ...stretch,

@@ -16,12 +16,15 @@ export type Activation = 'relu' | 'jumprelu' | 'topk' | 'gated';
 export type Normalisation =
   /** as it comes */
   | 'none'
-  /** (x − mean) / (std + 1e-5) of each row, std unbiased; undone after decoding */
+  /** (x − mean) / (std + 1e-5) of each row, std unbiased; undone after decoding, but by a transcoder, which writes elsewhere */
   | 'layer_norm'
   /** x·scale, undone after decoding; `scale` is of the dataset it was trained on */
   | 'scale';
 
-/** Which residual stream it was trained on. Centred: of a model whose writing weights were centred (TransformerLens's default processing). */
+/**
+ * Which residual stream it was trained on. Centred: of a model whose writing weights were centred (TransformerLens's default processing); each row's mean is
+ * taken off before encoding and put back after decoding, which changes nothing where the model in use is centred itself.
+ */
 export type Residual = 'raw' | 'centred';
 
 export interface Contract {

@@ -48,7 +48,10 @@ interface BufferPlace {
   to: string;
   offset: number;
 }
-/** A dictionary that is to be read in a plan: see workers/dictionary/compose.ts. */
+/**
+ * A dictionary that is to be read in a plan (workers/dictionary/compose.ts): lists of at most `room` active latents of the first `rows` rows; `measured`: and how
+ * far its reconstructions are from what they reconstruct, and, where wanted, the reconstructions.
+ */
 export interface Watched {
   dictionary: string;
   room: number;
