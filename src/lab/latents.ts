@@ -16,6 +16,9 @@ export interface ActiveLatent {
 
 type Rows = SparseRows['rows'];
 
+/** Is this the id of a model's own neurons, which are on no shelf? */
+export const isNeurons = (id: string): boolean => String(id).startsWith('neurons:');
+
 /** Latent → how many tokens it is active on. */
 export function tokensOf(rows: Rows): ReadonlyMap<number, number> {
   const found = new Map<number, number>();
