@@ -69,7 +69,11 @@ export function compose(
       const d = loaded(segment.dictionary);
       const key = String(count++);
       if (isNeurons(d) && hook !== d.spec.hookOut)
-        throw new LabError('edit-shape', `${d.id} cannot be edited at ${hook}.`, `Neurons are edited where they are: at ${d.spec.hookOut}.`);
+        throw new LabError(
+          'edit-shape',
+          `${d.id} cannot be edited at ${hook}.`,
+          `Neurons are edited where they are: at ${d.spec.hookOut}.`,
+        );
       if (segment.kind === 'splice') {
         // What neurons reconstruct is what stands there.
         if (!isNeurons(d)) place(hook, d, ops.spliceEdit(d, { key, record: segment.record }));
@@ -92,7 +96,9 @@ export function compose(
     const d = loaded(dictionary);
     const some = (here: At): At => ({ ...here, rows: Math.min(rows, here.rows) });
     if (!measured) {
-      at(d.spec.hookIn).reads.push((here) => (isNeurons(d) ? neurons.watch(d, some(here), room, lists) : ops.watch(d, some(here), room, lists)));
+      at(d.spec.hookIn).reads.push((here) =>
+        isNeurons(d) ? neurons.watch(d, some(here), room, lists) : ops.watch(d, some(here), room, lists),
+      );
       continue;
     }
     const key = String(count++);

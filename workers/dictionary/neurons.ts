@@ -93,10 +93,7 @@ export class NeuronOps {
   measureRead(d: LoadedNeurons, at: At, key: string, room: number, lists: Place): Op[] {
     const bytes = 4 * at.rows * d.output.words;
     const kept = this.needs.want(`sae.y.${key}`, bytes);
-    return [
-      ...this.watch(d, at, room, lists),
-      { op: 'copy', from: at.buffer, fromOffset: 0, to: kept, toOffset: 0, bytes, hook: at.hook },
-    ];
+    return [...this.watch(d, at, room, lists), { op: 'copy', from: at.buffer, fromOffset: 0, to: kept, toOffset: 0, bytes, hook: at.hook }];
   }
 
   /** `latent` edits, from record `first` on. */
