@@ -15,7 +15,7 @@ import { LiveGeneration, type Opening } from './generation';
 import { asJob, notYet, told } from './jobs';
 import { checkedIds, Text } from './text';
 import { makeVectors } from './make-vectors';
-import { isNeurons } from './latents';
+import { isNeurons } from './neurons';
 import { names, neuronsOf, useDictionaries } from './use-dictionaries';
 import { checkedLogits, count, promptLength, within } from './requests';
 import { checkedUsing, type Using } from './using';

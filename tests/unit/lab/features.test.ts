@@ -41,7 +41,7 @@ function made() {
         ? Promise.resolve(info)
         : Promise.reject(Object.assign(new Error('none'), { code: 'latent-range', hint: '', message: 'none' })),
   } as unknown as Lab;
-  const machine = { model: { id: 'm' }, special: new Set([0]) };
+  const machine = { model: { id: 'm' }, special: new Set([0]), neurons: [] as DictionaryInfo[] };
   const shelf = { dictionaries: [dictionary('other', ['x']), dictionary('d', ['m'])] };
   const prompt = { selected: undefined as number | undefined, tokens: [0, 7, 8].map((id) => ({ id, piece: `${id}`, probability: NaN })) };
   const dials = new Dials(
