@@ -106,6 +106,8 @@ export interface Lab {
   neurons(): Promise<DictionaryInfo[]>; // the MLP neurons of the model in use, a dictionary a layer: neither on the shelf nor stored, their ids are taken wherever a dictionary's is
   latent(request: { dictionary: string; latent: number; top?: number }): Promise<LatentInfo>; // one latent, from its weights alone; lists of at most `top` (10)
   overrideContract(id: string, change: Partial<Contract>): Promise<DictionaryInfo>; // a person's word against the file's, kept with the dictionary
+  embedders(): Promise<EmbedderInfo[]>; // sentence encoders on the shelf, the oldest first
+  embed(request: EmbedRequest, job?: Job): Promise<Tensor>; // [texts, width], each row of length 1; progress in texts
 }
 
 /** fold = foldLn + foldValueBiases; center = centerWritingWeights + centerUnembed. What does not apply to a model is left out, and the badge says what was done. */
@@ -291,7 +293,23 @@ export interface Opened {
   dictionaries: DictionaryInfo[];
   vectors: VectorInfo[];
   texts: { id: string; name: string }[];
+  embedders: EmbedderInfo[]; // extension
   ignored: { file: string; why: string }[];
+}
+/** Extension: a sentence encoder, for finding labels by meaning. */
+export interface EmbedderInfo {
+  id: string;
+  name: string;
+  bytes: number;
+  pooling: 'mean' | 'cls' | 'graph'; // of its rows of tokens, as its files say; graph: inside the ONNX graph
+  maxTokens: number; // what is longer is cut
+  stored: 'opfs' | 'memory';
+}
+/** Extension. The encoder that came last unless one is named; pooling overrules the files, but not a graph that pools itself. */
+export interface EmbedRequest {
+  texts: readonly string[];
+  embedder?: string;
+  pooling?: 'mean' | 'cls';
 }
 export interface ModelInfo {
   id: string;

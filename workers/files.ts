@@ -2,12 +2,13 @@
  * The files worker's work, without the worker: drops opened, the shelf read and cleared, text tokenised. What a browser
  * provides (storage, locks, estimates) is handed in, so that every path runs in a plain test.
  */
-import type { ChatOptions, DictionaryInfo, ModelInfo, Opened, VectorInfo } from './api';
-import type { DictionaryRecord, FilesApi, FilesStatus, ModelRecord, OnProgress, OpenedFile, Vocabulary } from './contract';
+import type { ChatOptions, DictionaryInfo, EmbedderInfo, ModelInfo, Opened, VectorInfo } from './api';
+import type { DictionaryRecord, EmbedderRecord, FilesApi, FilesStatus, ModelRecord, OnProgress, OpenedFile, Vocabulary } from './contract';
 import type { Contract } from './dictionary/spec';
 import { throwIfAborted } from './errors';
 import { chatTemplateOf, namedTokens, renderChat } from './formats/chat';
 import { findDictionaries } from './formats/dictionaries';
+import type { Encoders } from './formats/encoders';
 import { sortDrop } from './formats/huggingface';
 import { LOOSE_READERS, type LooseReaders } from './formats/loose-readers';
 import { collect, throwAll } from './formats/reasons';
@@ -45,8 +46,9 @@ export class Files implements FilesApi {
 
   async #open(files: readonly OpenedFile[], signal: AbortSignal, progress?: OnProgress): Promise<Opened> {
     progress?.({ stage: 'checking', done: 0, of: 0 });
-    const { candidates, rest, ignored: beside } = await findDictionaries(files, this.readers);
-    const { models: folders, ignored, reasons } = await sortDrop(rest, files, candidates.length > 0);
+    const { encoders, others, ignored: parts } = await findEncoders(files);
+    const { candidates, rest, ignored: beside } = await findDictionaries(others, this.readers);
+    const { models: folders, ignored, reasons } = await sortDrop(rest, files, candidates.length + encoders.length > 0);
     const checked = [];
     for (const folder of folders) {
       throwIfAborted(signal);
@@ -59,13 +61,24 @@ export class Files implements FilesApi {
       const draft = await collect(reasons, () => candidate.read());
       if (draft) dictionaries.push(shelfDraft(draft, signal));
     }
+    const embedders = [];
+    for (const encoder of encoders) {
+      throwIfAborted(signal);
+      const draft = await collect(reasons, () => encoder.read());
+      if (draft) embedders.push({ draft, file: encoder.graph });
+    }
     throwAll(reasons);
-    const bytes = [...checked.flatMap((each) => each.files.map((file) => file.size)), ...dictionaries.map(({ source }) => source.bytes)];
+    const bytes = [
+      ...embedders.map(({ file }) => file.size),
+      ...checked.flatMap((each) => each.files.map((file) => file.size)),
+      ...dictionaries.map(({ source }) => source.bytes),
+    ];
     const total = bytes.reduce((sum, size) => sum + size, 0);
     await this.library.makeRoom(total);
     const meter = copyMeter(total, progress);
     const models = new Map<string, ModelInfo>();
     const kept = new Map<string, DictionaryRecord>();
+    const encoding = new Map<string, EmbedderInfo>();
     const fresh: string[] = [];
     try {
       for (const each of checked) {
@@ -80,6 +93,12 @@ export class Files implements FilesApi {
         kept.set(record.id, record);
         if (isNew) fresh.push(record.id);
       }
+      for (const { draft, file } of embedders) {
+        throwIfAborted(signal);
+        const { record, fresh: isNew } = await this.library.keepEmbedder(draft, file, meter, signal);
+        encoding.set(record.id, embedderInfo(record));
+        if (isNew) fresh.push(record.id);
+      }
     } catch (thrown) {
       for (const id of fresh) await this.library.remove(id).catch(() => undefined);
       throw thrown;
@@ -90,7 +109,8 @@ export class Files implements FilesApi {
       dictionaries: [...kept.values()].map((record) => dictionaryInfo(record, shelf)),
       vectors: [],
       texts: [],
-      ignored: [...ignored, ...beside],
+      embedders: [...encoding.values()],
+      ignored: [...ignored, ...beside, ...parts],
     };
   }
 
@@ -105,6 +125,14 @@ export class Files implements FilesApi {
 
   record(id: string): Promise<ModelRecord> {
     return this.library.model(id);
+  }
+
+  async embedders(): Promise<EmbedderInfo[]> {
+    return (await this.library.embedders()).map(embedderInfo);
+  }
+
+  embedder(id: string): Promise<EmbedderRecord> {
+    return this.library.embedder(id);
   }
 
   async dictionaries(): Promise<DictionaryInfo[]> {
@@ -181,4 +209,14 @@ export class Files implements FilesApi {
     building.catch(() => this.#tokenizers.delete(model));
     return building;
   }
+}
+
+/** Sentence encoders are looked for where there is an ONNX graph; the way to the first token needs none of that. */
+async function findEncoders(files: readonly OpenedFile[]): Promise<Encoders> {
+  const any = files.some(({ path, file }) => /\.onnx$/i.test(path || file.name));
+  return any ? (await import('./formats/encoders')).findEncoders(files) : { encoders: [], others: [...files], ignored: [] };
+}
+
+function embedderInfo({ id, name, files, pooling, maxTokens, stored }: EmbedderRecord): EmbedderInfo {
+  return { id, name, bytes: files.reduce((sum, file) => sum + file.bytes, 0), pooling, maxTokens, stored };
 }

@@ -10,6 +10,7 @@ import { LabError, throwIfAborted } from '../../workers/errors';
 import { version } from '../../package.json';
 import { Coming } from './coming';
 import type { DemoWorld } from './demo';
+import type { Embedding } from './embedding';
 import { resolveEdits } from './edits';
 import { LiveGeneration, type Opening } from './generation';
 import { asJob, notYet, told } from './jobs';
@@ -142,6 +143,16 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   );
 
   const vectors = makeVectors({ engine, files, text, model, batch, changed: () => changed({ kind: 'vectors' }) });
+  let embedding: Promise<Embedding> | undefined;
+  /** Its chunk, fetched when it is first asked for; tried again where that failed. */
+  const embeddings = (): Promise<Embedding> =>
+    (embedding ??= import('./embedding').then(
+      (made) => new made.Embedding(files),
+      (thrown: unknown) => {
+        embedding = undefined;
+        throw thrown;
+      },
+    ));
   const refuse = (what: string, when: string) => () => Promise.reject(notYet(what, when));
 
   let bringing: Promise<void> | undefined;
@@ -175,7 +186,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
           const named = dropped.map((item) => ('file' in item ? item : { path: item.webkitRelativePath || item.name, file: item }));
           const opened = await files.open(named, id, detailed(job));
           // Asked once something is worth keeping; a browser that says no keeps it all the same, until it runs short of room.
-          if (opened.models.length + opened.dictionaries.length) navigator.storage?.persist?.().catch(() => undefined);
+          if (opened.models.length + opened.dictionaries.length + opened.embedders.length)
+            navigator.storage?.persist?.().catch(() => undefined);
           changed({ kind: 'shelf' });
           if (opened.vectors.length) changed({ kind: 'vectors' });
           return opened;
@@ -223,6 +235,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
         try {
           await endStreams((request) => names(request, id));
           if (attached.delete(id)) await engine.detach(id);
+          await (await embedding)?.release(id);
           await files.remove(id);
         } finally {
           leaving.delete(id);
@@ -304,6 +317,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       return inUse ? opening : coming.until(opening);
     },
     vector,
+    embedders: () => told(() => files.embedders()),
+    embed: (request, job) => told(async () => (await embeddings()).embed(request, job)),
     ...useDictionaries({
       engine,
       files,
