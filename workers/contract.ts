@@ -296,6 +296,8 @@ export interface EngineApi {
   /** Brings a dictionary onto the GPU beside the model in use; there already, nothing happens. Whatever names it needs it there. */
   attach(record: DictionaryRecord, job: string): Promise<void>;
   detach(dictionary: string): Promise<void>;
+  /** The MLP neurons of the model in use, a dictionary a layer: nothing is to be attached. */
+  neurons(): Promise<DictionaryInfo[]>;
   encode(request: EngineEncode, job: string): Promise<SparseRows>;
   /** What one latent's weights tell; tokens and latents at most `top` a list. */
   latent(request: { dictionary: string; latent: number; top: number }): Promise<EngineLatent>;

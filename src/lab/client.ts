@@ -16,7 +16,8 @@ import { LiveGeneration, type Opening } from './generation';
 import { asJob, notYet, told } from './jobs';
 import { checkedIds, Text } from './text';
 import { makeVectors } from './make-vectors';
-import { names, useDictionaries } from './use-dictionaries';
+import { isNeurons } from './neurons';
+import { names, neuronsOf, useDictionaries } from './use-dictionaries';
 import { checkedLogits, count, promptLength, within } from './requests';
 import { checkedUsing, type Using } from './using';
 
@@ -61,6 +62,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   const vector = (id: string) => told(() => files.vector(id));
   /** On the GPU beside the model in use, so that requests may name it. */
   const dictionary = async (id: string): Promise<{ hookOut: string }> => {
+    if (isNeurons(id)) return told(() => neuronsOf(engine, id));
     const record = await told(() => files.dictionary(id));
     // On its way off the shelf: bringing it now would hold its files, and it could not be removed.
     if (leaving.has(id)) throw new LabError('dictionary-unknown', `“${record.name}” is being removed.`, 'Choose another.');
