@@ -90,6 +90,7 @@ export class Files implements FilesApi {
       dictionaries: [...kept.values()].map((record) => dictionaryInfo(record, shelf)),
       vectors: [],
       texts: [],
+      labels: [],
       ignored: [...ignored, ...beside],
     };
   }

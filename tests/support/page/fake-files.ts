@@ -60,6 +60,7 @@ export const fakeFiles: FilesApi = {
       dictionaries: [],
       vectors: [],
       texts: [],
+      labels: [],
       ignored: [{ file: 'README.md', why: 'not a model file' }],
     };
     return opened;
