@@ -60,6 +60,7 @@ export const fakeFiles: FilesApi = {
       dictionaries: [],
       vectors: [],
       texts: [],
+      labels: [],
       embedders: [],
       ignored: [{ file: 'README.md', why: 'not a model file' }],
     };
@@ -121,6 +122,11 @@ export const fakeFiles: FilesApi = {
   openVectors: () => Promise.resolve([]),
   dictionaries: () => Promise.resolve([]),
   dictionary: () => Promise.reject(new LabError('dictionary-unknown', 'That dictionary is not on the shelf.', 'Drop it again.')),
+  labels: () => Promise.reject(new LabError('dictionary-unknown', 'That dictionary is not on the shelf.', 'Drop it again.')),
+  label: () => Promise.reject(new LabError('dictionary-unknown', 'That dictionary is not on the shelf.', 'Drop it again.')),
+  openLabels: () => Promise.reject(new LabError('dictionary-unknown', 'That dictionary is not on the shelf.', 'Drop it again.')),
+  exportLabels: () => Promise.reject(new LabError('dictionary-unknown', 'That dictionary is not on the shelf.', 'Drop it again.')),
+  findLabels: () => Promise.reject(new LabError('dictionary-unknown', 'That dictionary is not on the shelf.', 'Drop it again.')),
   overrideContract: () => Promise.reject(new LabError('dictionary-unknown', 'That dictionary is not on the shelf.', 'Drop it again.')),
   keepVector: (made, data) => {
     const kept = { ...made, id: `v${vectors.size + 1}-${Math.round(norm(data) * 1000)}` };

@@ -191,15 +191,16 @@ describe('a contract', () => {
 });
 
 describe('the database', () => {
-  const made = (from: number): string[] => {
+  const made = (...there: string[]): string[] => {
     const names: string[] = [];
-    upgrade({ createObjectStore: (name) => names.push(name) }, from);
+    upgrade({ objectStoreNames: { contains: (name) => there.includes(name) }, createObjectStore: (name) => names.push(name) });
     return names;
   };
-  it('gains a store for dictionaries in its second version, one for embedding models in its third, what it keeps untouched', () => {
-    expect(DATABASE_VERSION).toBe(3);
-    expect(made(0)).toEqual(['models', 'vectors', 'dictionaries', 'embedders']);
-    expect(made(1)).toEqual(['dictionaries', 'embedders']);
-    expect(made(2)).toEqual(['embedders']);
+  it('gains the stores that it has not, what it keeps untouched', () => {
+    expect(DATABASE_VERSION).toBe(4);
+    expect(made()).toEqual(['models', 'vectors', 'dictionaries', 'embedders', 'labels']);
+    expect(made('models', 'vectors')).toEqual(['dictionaries', 'embedders', 'labels']);
+    expect(made('models', 'vectors', 'dictionaries', 'labels')).toEqual(['embedders']);
+    expect(made('models', 'vectors', 'dictionaries', 'embedders', 'labels')).toEqual([]);
   });
 });
