@@ -5,7 +5,7 @@
 import type { DictionaryRecord } from './contract';
 import { compose } from './dictionary/compose';
 import { freeDictionary, loadDictionary, type LoadCall, type LoadedDictionary } from './dictionary/load';
-import { neuronsLayer, neuronsOf, type AnyDictionary } from './dictionary/neurons';
+import { isNeurons, neuronsLayer, neuronsOf, type AnyDictionary } from './dictionary/neurons';
 import { LabError } from './errors';
 import type { TensorReader } from './gpu/stored';
 import type { Lying } from './kernels/dictionary';
@@ -62,6 +62,18 @@ export class Attached {
         'dictionary-unknown',
         `No dictionary “${id}” is in use.`,
         'Choose one of lab.dictionaries() or lab.neurons(), or drop its files again.',
+      );
+    return found;
+  }
+
+  /** One that came as files. Neurons have no contract that a survey could be kept under. */
+  dropped(id: string): LoadedDictionary {
+    const found = this.get(id);
+    if (isNeurons(found))
+      throw new LabError(
+        'dictionary-unsupported',
+        'A text is not read for the neurons of a model itself.',
+        'Use a dictionary; neurons are encoded prompt by prompt.',
       );
     return found;
   }

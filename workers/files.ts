@@ -2,10 +2,24 @@
  * The files worker's work, without the worker: drops opened, the shelf read and cleared, text tokenised. What a browser
  * provides (storage, locks, estimates) is handed in, so that every path runs in a plain test.
  */
-import type { ChatOptions, DictionaryInfo, EmbedderInfo, FoundLatents, Label, ModelInfo, Opened, VectorInfo } from './api';
-import type { DictionaryRecord, EmbedderRecord, FilesApi, FilesStatus, ModelRecord, OnProgress, OpenedFile, Vocabulary } from './contract';
+import type { ChatOptions, DictionaryInfo, EmbedderInfo, FoundLatents, Label, ModelInfo, Opened, TextInfo, VectorInfo } from './api';
+import type {
+  DictionaryRecord,
+  EmbedderRecord,
+  FilesApi,
+  FilesStatus,
+  ModelRecord,
+  OnProgress,
+  OpenedFile,
+  SurveyKey,
+  SurveyRecord,
+  TextRecord,
+  TokenChunk,
+  Vocabulary,
+} from './contract';
 import { checkLatent, type Contract } from './dictionary/spec';
 import { LabError, throwIfAborted } from './errors';
+import { textInfo, TextReadings, type ReadRequest } from './files-texts';
 import { chatTemplateOf, namedTokens, renderChat } from './formats/chat';
 import { findDictionaries } from './formats/dictionaries';
 import type { Encoders } from './formats/encoders';
@@ -13,6 +27,7 @@ import { sortDrop } from './formats/huggingface';
 import { LOOSE_READERS, type LooseReaders } from './formats/loose-readers';
 import type { LabelGroup } from './formats/labels/read-label';
 import { collect, listed, throwAll } from './formats/reasons';
+import { findTexts, openText } from './formats/texts';
 import { ModelTokenizer } from './formats/tokenizer';
 import { readVectors } from './formats/vectors';
 import { changedContract, dictionaryInfo, shelfDraft } from './import-dictionary';
@@ -29,11 +44,14 @@ const LONGEST_LABEL = 10_000;
 export class Files implements FilesApi {
   readonly #jobs = new Map<string, AbortController>();
   readonly #tokenizers = new Map<string, Promise<ModelTokenizer>>();
+  readonly #readings: TextReadings;
 
   constructor(
     readonly library: Library,
     readonly readers: LooseReaders = LOOSE_READERS,
-  ) {}
+  ) {
+    this.#readings = new TextReadings(library, (model) => this.#tokenizer(model));
+  }
 
   status(): Promise<FilesStatus> {
     return this.library.status();
@@ -58,8 +76,9 @@ export class Files implements FilesApi {
     progress?.({ stage: 'checking', done: 0, of: 0 });
     const labels = await labelsIn(files);
     const { encoders, others, ignored: parts } = await findEncoders(labels.rest);
-    const { candidates, rest, ignored: beside } = await findDictionaries(others, this.readers);
-    const found = candidates.length + encoders.length + labels.files.length;
+    const { texts: written, rest: left } = await findTexts(others);
+    const { candidates, rest, ignored: beside } = await findDictionaries(left, this.readers);
+    const found = candidates.length + encoders.length + labels.files.length + written.length;
     const { models: folders, ignored, reasons } = await sortDrop(rest, files, found > 0);
     const checked = [];
     for (const folder of folders) {
@@ -90,9 +109,16 @@ export class Files implements FilesApi {
       const draft = await collect(reasons, () => encoder.read());
       if (draft) embedders.push({ draft, file: encoder.graph });
     }
+    const texts = [];
+    for (const { file, name, path, format } of written) {
+      throwIfAborted(signal);
+      const source = await collect(reasons, () => openText(file, format, path));
+      if (source) texts.push({ draft: { name, format, ...(source.documents !== undefined && { documents: source.documents }) }, file });
+    }
     throwAll(reasons);
     const bytes = [
       ...embedders.map(({ file }) => file.size),
+      ...texts.map(({ file }) => file.size),
       ...checked.flatMap((each) => each.files.map((file) => file.size)),
       ...dictionaries.map(({ source }) => source.bytes),
     ];
@@ -102,6 +128,7 @@ export class Files implements FilesApi {
     const models = new Map<string, ModelInfo>();
     const kept: DictionaryRecord[] = [];
     const encoding = new Map<string, EmbedderInfo>();
+    const read = new Map<string, TextRecord>();
     const fresh: string[] = [];
     let batches: LabelBatch[] = [];
     try {
@@ -123,6 +150,12 @@ export class Files implements FilesApi {
         encoding.set(record.id, embedderInfo(record));
         if (isNew) fresh.push(record.id);
       }
+      for (const { draft, file } of texts) {
+        throwIfAborted(signal);
+        const { record, fresh: isNew } = await this.library.keepText(draft, file, meter, signal);
+        read.set(record.id, record);
+        if (isNew) fresh.push(record.id);
+      }
       batches = owned.map(({ owner, labels: list }) => ({
         dictionary: owner.id ?? kept[owner.dropped?.index ?? -1]?.id ?? '',
         labels: list,
@@ -139,7 +172,7 @@ export class Files implements FilesApi {
       models: [...models.values()],
       dictionaries: distinct.map((record) => dictionaryInfo(record, shelf)),
       vectors: [],
-      texts: [],
+      texts: [...read.values()].map(textInfo),
       embedders: [...encoding.values()],
       labels: summary(batches),
       ignored: [...ignored, ...beside, ...parts, ...labels.ignored],
@@ -291,6 +324,46 @@ export class Files implements FilesApi {
     for (const { info, data } of await readVectors(file, path.split('/').pop()))
       kept.push(await this.library.keepVector({ ...info, model, norm: 0 }, data));
     return kept;
+  }
+
+  async texts(): Promise<TextInfo[]> {
+    return (await this.library.texts()).map(textInfo);
+  }
+
+  textOf(text: string | readonly string[]): Promise<{ id: string; name: string }> {
+    return this.#readings.textOf(text);
+  }
+
+  readText(request: ReadRequest): Promise<string> {
+    return this.#readings.read(request);
+  }
+
+  nextTokens(reading: string, tokens: number): Promise<TokenChunk> {
+    return this.#readings.next(reading, tokens);
+  }
+
+  closeText(reading: string): Promise<void> {
+    return this.#readings.close(reading);
+  }
+
+  survey(id: string): Promise<{ record: SurveyRecord; state: Blob } | undefined> {
+    return this.#readings.survey(id);
+  }
+
+  surveyId(key: SurveyKey): Promise<string> {
+    return this.#readings.surveyId(key);
+  }
+
+  surveys(dictionary?: string): Promise<SurveyRecord[]> {
+    return this.#readings.surveys(dictionary);
+  }
+
+  keepSurvey(record: Omit<SurveyRecord, 'stored' | 'files' | 'addedAt'>, state: Blob): Promise<void> {
+    return this.library.keepSurvey(record, state);
+  }
+
+  forgetSurvey(id: string): Promise<void> {
+    return this.library.forgetSurvey(id);
   }
 
   /** Built once a model: a 50,000-word vocabulary takes tens of milliseconds. */

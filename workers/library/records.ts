@@ -3,7 +3,7 @@
  * is done last. Records of models that live in memory stay in this tab's memory: their Blobs die with it anyway.
  */
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
-import type { DictionaryRecord, EmbedderRecord, ModelRecord } from '../contract';
+import type { DictionaryRecord, EmbedderRecord, ModelRecord, SurveyRecord, TextRecord } from '../contract';
 import type { VectorInfo } from '../api';
 import { storageError } from './bytes';
 import type { LabelsRecord } from './labels';
@@ -21,6 +21,8 @@ export interface Kinds {
   dictionaries: DictionaryRecord;
   labels: LabelsRecord;
   embedders: EmbedderRecord;
+  texts: TextRecord;
+  surveys: SurveyRecord;
 }
 export type Kind = keyof Kinds;
 
@@ -37,10 +39,12 @@ interface Schema extends DBSchema {
   dictionaries: { key: string; value: DictionaryRecord };
   labels: { key: string; value: LabelsRecord };
   embedders: { key: string; value: EmbedderRecord };
+  texts: { key: string; value: TextRecord };
+  surveys: { key: string; value: SurveyRecord };
 }
 
 /** The stores that each version of the database added; what older versions kept stays as it is. */
-const ADDED: readonly (readonly Kind[])[] = [['models', 'vectors'], ['dictionaries'], ['embedders'], ['labels']];
+const ADDED: readonly (readonly Kind[])[] = [['models', 'vectors'], ['dictionaries'], ['embedders'], ['labels'], ['texts', 'surveys']];
 export const DATABASE_VERSION = ADDED.length;
 
 /** Brings a database of any version to today's: it gains what it has not. */
@@ -96,6 +100,8 @@ export class MemoryRecords implements RecordStore {
     dictionaries: new Map<string, DictionaryRecord>(),
     labels: new Map<string, LabelsRecord>(),
     embedders: new Map<string, EmbedderRecord>(),
+    texts: new Map<string, TextRecord>(),
+    surveys: new Map<string, SurveyRecord>(),
   };
   #of<K extends Kind>(kind: K): Map<string, Kinds[K]> {
     return this.#kinds[kind] as unknown as Map<string, Kinds[K]>;

@@ -197,10 +197,10 @@ describe('the database', () => {
     return names;
   };
   it('gains the stores that it has not, what it keeps untouched', () => {
-    expect(DATABASE_VERSION).toBe(4);
-    expect(made()).toEqual(['models', 'vectors', 'dictionaries', 'embedders', 'labels']);
-    expect(made('models', 'vectors')).toEqual(['dictionaries', 'embedders', 'labels']);
-    expect(made('models', 'vectors', 'dictionaries', 'labels')).toEqual(['embedders']);
-    expect(made('models', 'vectors', 'dictionaries', 'embedders', 'labels')).toEqual([]);
+    expect(DATABASE_VERSION).toBe(5);
+    expect(made()).toEqual(['models', 'vectors', 'dictionaries', 'embedders', 'labels', 'texts', 'surveys']);
+    expect(made('models', 'vectors')).toEqual(['dictionaries', 'embedders', 'labels', 'texts', 'surveys']);
+    expect(made('models', 'vectors', 'dictionaries', 'labels', 'texts', 'surveys')).toEqual(['embedders']);
+    expect(made('models', 'vectors', 'dictionaries', 'embedders', 'labels', 'texts', 'surveys')).toEqual([]);
   });
 });
