@@ -55,6 +55,14 @@ export class Attached {
     }
   }
 
+  /** One of the shelf's: not the model's own neurons. */
+  ofShelf(id: string): LoadedDictionary {
+    const found = this.get(id);
+    if (isNeurons(found))
+      throw new LabError('dictionary-unsupported', `“${id}” are the model’s own neurons.`, 'Choose one of lab.dictionaries().');
+    return found;
+  }
+
   get(id: string): AnyDictionary {
     const found = this.loaded.get(id) ?? this.neurons(id);
     if (!found)

@@ -6,7 +6,6 @@
 import * as Comlink from 'comlink';
 import type { Edit, GenerateRequest, Job, Lab, ModelInfo, Prompt, RunRequest, RunResult, SweepRequest } from '../../workers/api';
 import type { EngineApi, EngineEvent, EngineGenerate, EngineRun, FilesApi, OnProgress } from '../../workers/contract';
-import type { DictionarySpec } from '../../workers/dictionary/spec';
 import { LabError, throwIfAborted } from '../../workers/errors';
 import { version } from '../../package.json';
 import { Coming } from './coming';

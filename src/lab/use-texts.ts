@@ -9,7 +9,8 @@ import type { EngineApi, EngineSurvey, FilesApi, SurveyRecord, TokenChunk } from
 import type { DictionarySpec } from '../../workers/dictionary/spec';
 import { LabError, throwIfAborted } from '../../workers/errors';
 import type { Coming } from './coming';
-import { asJob, labError, told } from './jobs';
+import { asJob, labError, notYet, told } from './jobs';
+import { isNeurons } from './neurons';
 import { count } from './requests';
 import type { Text } from './text';
 
@@ -20,7 +21,7 @@ interface Parts {
   coming: Coming;
   model: () => ModelInfo;
   /** Brings a dictionary onto the GPU. */
-  attach(id: string): Promise<DictionarySpec>;
+  attach(id: string): Promise<unknown>;
   changed(): void;
 }
 
@@ -37,6 +38,12 @@ export function useTexts(parts: Parts): Pick<Lab, 'texts' | 'survey' | 'surveys'
   /** Surveys that are being read now. */
   const running = new Set<string>();
 
+  /** A dictionary of the shelf, on the GPU. */
+  const specOf = async (id: string): Promise<DictionarySpec> => {
+    if (isNeurons(id)) throw notYet('A survey of the model’s own neurons', 'a later release');
+    await attach(id);
+    return (await files.dictionary(id)).spec;
+  };
   /** What else than the text decides the numbers. */
   const underOf = (spec: DictionarySpec): string => {
     const { weights, processing } = model();
@@ -67,7 +74,7 @@ export function useTexts(parts: Parts): Pick<Lab, 'texts' | 'survey' | 'surveys'
 
   const survey = async (request: SurveyRequest, job: Job | undefined, id: string): Promise<Survey> => {
     const { tokens, context } = checked(request, model().context);
-    const spec = await attach(request.dictionary);
+    const spec = await specOf(request.dictionary);
     const [{ special, bos }, named] = await Promise.all([text.vocabulary(), files.textOf(request.text)]);
     const key = { model: model().id, dictionary: request.dictionary, text: named.id, context, under: underOf(spec) };
     const surveyId = await files.surveyId(key);
@@ -196,7 +203,7 @@ export function useTexts(parts: Parts): Pick<Lab, 'texts' | 'survey' | 'surveys'
         (id) => engine.cancel(id),
         async (id): Promise<Dashboard> => {
           const most = count(examples, 'examples');
-          await attach(dictionary);
+          await specOf(dictionary);
           const record = (await kept(dictionary)).find((each) => each.model === model().id && (of === undefined || each.text === of));
           if (!record)
             throw new LabError(
