@@ -64,13 +64,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   const text = new Text(files, model);
   const vector = (id: string) => told(() => files.vector(id));
   /** On the GPU beside the model in use, so that requests may name it. */
-  const shelved = async (id: string): Promise<DictionarySpec> => {
-    if (isNeurons(id))
-      throw new LabError(
-        'dictionary-unsupported',
-        'A text is not read for the neurons of a model itself.',
-        'Use a dictionary; neurons are encoded prompt by prompt.',
-      );
+  const dictionary = async (id: string): Promise<{ hookOut: string }> => {
+    if (isNeurons(id)) return told(() => neuronsOf(engine, id));
     const record = await told(() => files.dictionary(id));
     // On its way off the shelf: bringing it now would hold its files, and it could not be removed.
     if (leaving.has(id)) throw new LabError('dictionary-unknown', `“${record.name}” is being removed.`, 'Choose another.');
@@ -78,7 +73,6 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     await told(() => engine.attach(record, crypto.randomUUID()));
     return record.spec;
   };
-  const dictionary = (id: string): Promise<{ hookOut: string }> => (isNeurons(id) ? told(() => neuronsOf(engine, id)) : shelved(id));
   const edits = (list: readonly Edit[] | undefined, bos: boolean | undefined) =>
     resolveEdits(list, { vector, dictionary, ids: (prompt: Prompt) => text.ids(prompt, bos) });
   const stepped = (job: Job | undefined) => job?.progress && Comlink.proxy((done: number, of: number) => job.progress?.(done, of));
@@ -343,7 +337,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       changed: () => changed({ kind: 'shelf' }),
     }),
     ...findLatents({ engine, files, text, coming, model, attach: dictionary, detailed, changed: labelled }),
-    ...useTexts({ engine, files, text, coming, model, attach: shelved, changed: () => changed({ kind: 'shelf' }) }),
+    ...useTexts({ engine, files, text, coming, model, attach: dictionary, changed: () => changed({ kind: 'shelf' }) }),
     ...vectors,
     vectorFromToken: coming.after(vectors.vectorFromToken),
   };
