@@ -96,7 +96,8 @@ describe.each(['GPT-2', 'Llama', 'Gemma 2'] as const)('%s', (family) => {
   });
 
   test('the model’s own neurons, by the token that they promote and by where they fire', async () => {
-    const [dictionary, hook] = ['neurons:blocks.1', 'blocks.1.mlp.hook_post'];
+    const dictionary = 'neurons:blocks.1';
+    const hook = 'blocks.1.mlp.hook_post';
     const axis = (neuron: number): Float64Array => Float64Array.from({ length: mlp }, (_, i) => (i === neuron ? 1 : 0));
     const wanted = Array.from({ length: mlp }, (_, neuron) => at(logitWeightsOf(axis(neuron), hook, model.spec, model.weights), 42));
     const scale = Math.max(...wanted.map(Math.abs));
@@ -107,8 +108,8 @@ describe.each(['GPT-2', 'Llama', 'Gemma 2'] as const)('%s', (family) => {
     const post = recorded(model.spec, model.weights, IDS).get(hook as never)?.data ?? new Float64Array(0);
     const value = (row: number, neuron: number): number => at(post, row * mlp + neuron);
     const most = Math.max(...post);
-    const firing = (position: number) => [{ ids: IDS, positions: [position] }];
-    const { latents } = await engine.contrast({ dictionary, here: firing(4), not: firing(2), each: 'min', top: WHOLE }, 'job');
+    const [here, not] = [[{ ids: IDS, positions: [4] }], [{ ids: IDS, positions: [2] }]];
+    const { latents } = await engine.contrast({ dictionary, here, not, each: 'min', top: WHOLE }, 'job');
     const fires = Array.from({ length: mlp }, (_, n) => n).filter((n) => value(4, n) - Math.max(0, value(2, n)) > 1e-4 * most);
     const sure = latents.filter(({ score }) => score > 1e-4 * most);
     expect(sure.map(({ latent }) => latent).sort((a, b) => a - b)).toEqual(fires);
