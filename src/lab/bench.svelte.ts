@@ -3,7 +3,7 @@
  * stream, the session is kept. Components get it by `useBench()`.
  */
 import { getContext, setContext, untrack } from 'svelte';
-import type { DictionaryInfo, Lab, ModelInfo, VectorInfo } from '../../workers/api';
+import type { DictionaryInfo, Lab, ModelInfo, TextInfo, VectorInfo } from '../../workers/api';
 import type { LabChange } from './client';
 import type { DemoWorld } from './demo';
 import { onShelf } from './dial';
@@ -64,7 +64,10 @@ export class Bench {
     private readonly welcomesDemo: boolean,
   ) {
     this.machine = new Machine(lab, this.toasts);
-    this.shelf = new Shelf(lab, this.machine, this.toasts, ([first]) => first && this.openFeatures(first));
+    this.shelf = new Shelf(lab, this.machine, this.toasts, ({ dictionaries: [first], texts: [text] }) => {
+      if (first) this.openFeatures(first);
+      if (text) this.offer(text);
+    });
     this.prompt = new PromptStore(lab, this.machine);
     this.dials = new Dials(
       lab,
@@ -97,7 +100,12 @@ export class Bench {
   async prepare(): Promise<void> {
     const due = this.welcomesDemo && this.#session.model === undefined && !this.demo.state.removed;
     if (due && this.demo.state.model === undefined) void this.demo.fetch().catch(() => undefined);
-    await Promise.all([this.shelf.refreshModels(), this.shelf.refreshVectors(), this.shelf.refreshDictionaries()]);
+    await Promise.all([
+      this.shelf.refreshModels(),
+      this.shelf.refreshVectors(),
+      this.shelf.refreshDictionaries(),
+      this.shelf.refreshTexts(),
+    ]);
     if (!due) return;
     // A visit that was cut short has left it on the shelf.
     this.#first = this.shelf.models.find((model) => this.demo.isDemo(model));
@@ -154,6 +162,12 @@ export class Bench {
     this.instrument = 'features';
   }
 
+  /** Features, about to read this text; where no dictionary could, it only lies on the shelf. */
+  offer({ id }: Pick<TextInfo, 'id'>): void {
+    this.features.text = id;
+    if (this.features.working) this.instrument = 'features';
+  }
+
   /** A dial of a latent, set well above what it is on this prompt; the focus goes to its slider. */
   turnUp(dictionary: DictionaryInfo, latent: number): void {
     this.freshDial = this.dials.addLatent(dictionary, latent, this.features.startOf(latent)).id;
@@ -163,6 +177,7 @@ export class Bench {
     switch (change.kind) {
       case 'shelf':
         void this.shelf.refreshModels();
+        void this.shelf.refreshTexts();
         void this.shelf.refreshDictionaries().then(() => {
           this.dials.keepLatents();
           this.features.keepOnly(this.shelf.dictionaries);

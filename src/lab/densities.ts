@@ -1,0 +1,35 @@
+/** What is told of the densities of latents: their histogram on a logarithmic scale, and the latents of one bar of it. */
+import { bin } from 'd3-array';
+
+export interface Bin {
+  from: number;
+  to: number;
+  count: number;
+}
+
+/** Bars of a decade. */
+const PER_DECADE = 4;
+
+/**
+ * log10 of the densities of latents that are not dead, a quarter of a decade a bar, from the bar of one token in `tokens` up to 1. Bounds are
+ * log10; the last bar holds its upper end.
+ */
+export function densityBins(density: Float32Array, tokens: number): Bin[] {
+  const first = Math.floor(-Math.log10(Math.max(10, tokens)) * PER_DECADE);
+  const edges = Array.from({ length: -first + 1 }, (_, i) => (first + i) / PER_DECADE);
+  const logs = [...density].filter((each) => each > 0).map((each) => Math.min(0, Math.log10(each)));
+  const bins = bin()
+    .domain([first / PER_DECADE, 0])
+    .thresholds(edges.slice(1, -1))(logs);
+  return bins.map(({ x0 = 0, x1 = 0, length }) => ({ from: x0, to: x1, count: length }));
+}
+
+/** Latents whose log10 density lies in a bar, the rarest first. */
+export function inBin(density: Float32Array, { from, to }: Bin): number[] {
+  const found: [latent: number, density: number][] = [];
+  density.forEach((each, latent) => {
+    const log = Math.log10(each);
+    if (each > 0 && log >= from && (log < to || (to === 0 && log >= 0))) found.push([latent, each]);
+  });
+  return found.sort((a, b) => a[1] - b[1] || a[0] - b[0]).map(([latent]) => latent);
+}
