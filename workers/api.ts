@@ -91,7 +91,7 @@ export interface Lab {
     request: { positive: readonly string[]; negative: readonly string[]; at: Hook; where?: Where; method: 'mean' | 'pca' },
     job?: Job,
   ): Promise<VectorInfo>;
-  evaluate(request: { dictionary: string; text: readonly string[] }, job?: Job): Promise<Record<string, number>>; // l0, fvu, ce_score, kl_score, dead, …
+  evaluate(request: EvaluateRequest, job?: Job): Promise<Record<string, number>>; // l0, fvu, ce_score, kl_score, dead, …
 
   // ---- extensions: what the page needed beyond the contract, for scripts as well
   openDemo(job?: Job): Promise<ModelInfo>; // fetches the demo world from the page's own origin, puts it on the shelf and to work; its vectors follow
@@ -105,6 +105,94 @@ export interface Lab {
   vectorFromNumbers(name: string, at: Hook, data: Vec): Promise<VectorInfo>;
   latent(request: { dictionary: string; latent: number; top?: number }): Promise<LatentInfo>; // one latent, from its weights alone; lists of at most `top` (10)
   overrideContract(id: string, change: Partial<Contract>): Promise<DictionaryInfo>; // a person's word against the file's, kept with the dictionary
+  quality(request: EvaluateRequest, job?: Job): Promise<Quality>; // evaluate(), and every latent's density
+  texts(): Promise<TextInfo[]>; // the shelf's texts; remove(id) takes one off
+  survey(request: SurveyRequest, job?: Job): Promise<Survey>; // a pass of a dictionary over a text; cancelled, it keeps what it read and goes on there when asked again
+  surveys(dictionary?: string): Promise<SurveyInfo[]>; // those kept for the dictionaries' contracts as they are now, newest first
+  dashboard(request: DashboardRequest, job?: Job): Promise<Dashboard>; // one latent on a survey's text; rejects with `survey-missing` where there is none
+}
+
+/** text: texts, or the id of an opened one, of which the first `tokens` (16,384 unless given) are read. */
+export interface EvaluateRequest {
+  dictionary: string;
+  text: string | readonly string[];
+  tokens?: number;
+}
+/** density, [latents]: the share of positions where each is active. */
+export interface Quality {
+  scores: Record<string, number>;
+  density: Float32Array;
+}
+
+export interface TextInfo {
+  id: string;
+  name: string;
+  format: 'txt' | 'jsonl' | 'json' | 'parquet';
+  bytes: number;
+  documents?: number; // where the file tells it without being read through
+}
+/** tokens: positions that count, special tokens apart. The last piece is read to its end, so that a few more may be. */
+export interface SurveyRequest {
+  dictionary: string;
+  text: string | readonly string[]; // the id of an opened text, or texts
+  tokens?: number; // 1,000,000 unless given; more than an earlier survey's goes on from there
+  context?: number; // tokens of a sequence, its BOS included; the model's context or 128, whichever is less, unless given
+  again?: boolean; // forget what was read, and start anew
+}
+export interface SurveyInfo {
+  id: string;
+  dictionary: string;
+  text: string; // the text's id; of a list of texts an id made from what they say
+  name: string; // the text's
+  tokens: number; // positions that counted
+  of: number; // asked for, or all that there are
+  finished: boolean; // tokens have reached `of`
+  sequences: number;
+  context: number;
+  skipped: number; // documents that could not be read
+  l0: number; // active latents a position
+  l1: number; // Σ of activations a position
+  dead: number; // share of latents active nowhere
+  dense: number; // share of latents active at more than one position in ten
+  density: Float32Array; // [latents]: share of positions where each is active
+  max: Float32Array; // [latents]
+}
+export type Survey = SurveyInfo;
+
+export interface DashboardRequest {
+  dictionary: string;
+  latent: number;
+  text?: string; // a survey's `text`; the newest survey's unless given
+  examples?: number; // of a bin at most, 10 unless given; the first bin has up to 24
+}
+/** docs/dictionaries.md has the estimators. */
+export interface Dashboard {
+  survey: string; // id
+  latent: number;
+  density: number;
+  count: number; // positions where it is active
+  mean: number; // of its activations there
+  max: number;
+  histogram: { from: number; to: number; count: number }[]; // activations above 0, half an octave a bin, exact counts
+  bins: DashboardBin[]; // the strongest first, then fifths of (0, max] from the top, empty ones left out
+  coactive: { latent: number; together: number; lift: number }[]; // together: P(other | this); lift: together / P(other); by together − P(other)
+  sampled: number; // positions that shares and coactive rest on; all of them where this is `count`
+  heads?: { mean: number[]; bias: number }; // of a dictionary of hook_z: the mean share of the pre-activation by head over the first bin, and what no head adds
+}
+export interface DashboardBin {
+  from: number;
+  to: number;
+  share: number; // of the positions where it is active
+  examples: Example[];
+}
+export interface Example {
+  sequence: number; // which of the survey's
+  position: number; // in it
+  value: number;
+  tokens: { id: number; piece: string }[]; // the whole sequence
+  values: number[]; // the latent at each of its tokens; 0 at special tokens
+  heads?: number[]; // of hook_z: each head's share of the pre-activation; with `bias` they sum to it
+  sources?: number[]; // of hook_z, in the first bin: heads, split by the position that was attended to, [position + 1]
 }
 
 /** fold = foldLn + foldValueBiases; center = centerWritingWeights + centerUnembed. What does not apply to a model is left out, and the badge says what was done. */
@@ -289,7 +377,7 @@ export interface Opened {
   models: ModelInfo[];
   dictionaries: DictionaryInfo[];
   vectors: VectorInfo[];
-  texts: { id: string; name: string }[];
+  texts: TextInfo[];
   ignored: { file: string; why: string }[];
 }
 export interface ModelInfo {

@@ -13,7 +13,9 @@ import type {
   ProcessingOptions,
   RunResult,
   SparseRows,
+  SurveyInfo,
   Tensor,
+  TextInfo,
   VectorInfo,
   Where,
 } from './api';
@@ -77,6 +79,46 @@ export interface DictionaryRecord {
   addedAt: number;
 }
 
+export type TextFormat = TextInfo['format'];
+
+/** Everything the shelf keeps of a text: its one file as it was dropped. */
+export interface TextRecord {
+  id: string;
+  name: string;
+  format: TextFormat;
+  stored: 'opfs' | 'memory';
+  files: StoredFile[];
+  documents?: number;
+  addedAt: number;
+}
+
+/** A survey as it was last kept: what it is of, what it found, and in its one file what is needed to go on (experiments/survey/pass.ts). */
+export interface SurveyRecord extends Omit<SurveyInfo, 'of' | 'finished'> {
+  model: string;
+  /** JSON of the dictionary's spec and of how the model's weights are run: under another contract its numbers are others. */
+  under: string;
+  /** Has the whole text been read? */
+  ended: boolean;
+  /** Positions that were last asked for. */
+  asked: number;
+  stored: 'opfs' | 'memory';
+  files: StoredFile[];
+  addedAt: number;
+}
+/** What the client knows of a survey before it begins. */
+export type SurveyKey = Pick<SurveyRecord, 'model' | 'dictionary' | 'text' | 'context' | 'under'>;
+
+/** Sequences of a text, one after the other, and the place in it that they follow. */
+export interface TokenChunk {
+  cursor: string;
+  ids: Uint32Array;
+  lengths: Uint32Array;
+  /** The text has no more. */
+  ended: boolean;
+  /** Documents so far that could not be read. */
+  skipped: number;
+}
+
 export interface OpenedFile {
   path: string;
   file: File;
@@ -134,6 +176,22 @@ export interface FilesApi {
   dictionary(id: string): Promise<DictionaryRecord>;
   /** A person's word against the file's: kept with the dictionary, and checked (`contract-invalid`). */
   overrideContract(id: string, change: Partial<Contract>): Promise<DictionaryRecord>;
+  texts(): Promise<TextInfo[]>;
+  /** A text's id and name; of texts that are given, an id made from what they say. */
+  textOf(text: string | readonly string[]): Promise<{ id: string; name: string }>;
+  /** Begins to read a text as sequences of at most `context` tokens, each with a BOS where `bos`: from its beginning, or from a chunk's cursor. */
+  readText(request: { model: string; text: string | readonly string[]; context: number; bos: boolean; cursor?: string }): Promise<string>;
+  /** At least `tokens` more of them, unless the text ends. */
+  nextTokens(reading: string, tokens: number): Promise<TokenChunk>;
+  closeText(reading: string): Promise<void>;
+  /** What is kept under the key, and its file; the record alone where the file is not wanted. */
+  survey(id: string): Promise<{ record: SurveyRecord; state: Blob } | undefined>;
+  surveyId(key: SurveyKey): Promise<string>;
+  /** Those whose contract is today's, newest first. */
+  surveys(dictionary?: string): Promise<SurveyRecord[]>;
+  /** Writes it over what was kept; nothing is kept of a dictionary, a model or a text that is gone. */
+  keepSurvey(record: Omit<SurveyRecord, 'stored' | 'files' | 'addedAt'>, state: Blob): Promise<void>;
+  forgetSurvey(id: string): Promise<void>;
 }
 
 /** An edit as the engine takes it: vectors are numbers, prompts are ids, `at` is never absent. */
@@ -189,6 +247,48 @@ export interface EngineLatent {
   neighbours: { latent: number; cosine: number }[];
   cosine: number;
   norm: number;
+}
+
+export interface EngineSurveyCall {
+  id: string;
+  dictionary: string;
+  special: readonly number[];
+  /** Is it going to be read on? It then stays open whatever else is opened. */
+  running: boolean;
+  state?: Blob;
+}
+/** What a survey knows so far. */
+export interface EngineSurvey {
+  tokens: number;
+  sequences: number;
+  l0: number;
+  l1: number;
+  dead: number;
+  dense: number;
+  density: Float32Array;
+  max: Float32Array;
+  /** Where the text is to be read on: a chunk's cursor, and how many of what follows it are in already. */
+  cursor: string;
+}
+export interface EngineExample {
+  sequence: number;
+  position: number;
+  value: number;
+  ids: number[];
+  values: number[];
+  heads?: number[];
+  sources?: number[];
+}
+export interface EngineDashboard {
+  density: number;
+  count: number;
+  mean: number;
+  max: number;
+  histogram: { from: number; to: number; count: number }[];
+  bins: { from: number; to: number; share: number; examples: EngineExample[] }[];
+  coactive: { latent: number; together: number; lift: number }[];
+  sampled: number;
+  heads?: { mean: number[]; bias: number };
 }
 
 export interface EngineGenerate {
@@ -262,6 +362,29 @@ export interface EngineApi {
     job: string,
     progress?: (done: number, of: number) => void,
   ): Promise<{ scores: Record<string, number>; density: Float64Array }>;
+  /** Takes up a survey of an attached dictionary, from what was kept of it where there is something; `special` tokens are left out. */
+  openSurvey(request: EngineSurveyCall): Promise<EngineSurvey>;
+  /** Is it open, in whatever state? */
+  holdsSurvey(id: string): Promise<boolean>;
+  /** Reads a chunk, in short turns, up to `until` positions that count. Cancelled, what was read is in, and the same chunk may be given again. */
+  survey(
+    id: string,
+    chunk: Pick<TokenChunk, 'cursor' | 'ids' | 'lengths'>,
+    until: number,
+    job: string,
+    progress?: (tokens: number) => void,
+  ): Promise<{ tokens: number }>;
+  surveyed(id: string): Promise<EngineSurvey>;
+  /** All that is needed to take it up again. */
+  packSurvey(id: string): Promise<Blob>;
+  /** The reading is over; `keep`: it stays open for dashboards until another is opened. */
+  closeSurvey(id: string, keep: boolean): Promise<void>;
+  /** One latent, on an open survey. */
+  dashboard(
+    request: { survey: string; latent: number; examples: number },
+    job: string,
+    progress?: (done: number, of: number) => void,
+  ): Promise<EngineDashboard>;
   hooks(): Promise<{ name: Hook; shape: string[] }[]>;
   batch(requests: readonly EngineRun[], job: string, progress?: (done: number, of: number) => void): Promise<EngineRunResult[]>;
   explainRun(request: EngineRun): Promise<Planned[]>;

@@ -6,6 +6,7 @@ import type { DeviceInfo, Planned, SparseRows } from './api';
 import type {
   DictionaryRecord,
   EngineApi,
+  EngineDashboard,
   EngineEncode,
   EngineLatent,
   EngineEvent,
@@ -15,9 +16,12 @@ import type {
   EngineRun,
   EngineRunResult,
   EngineStep,
+  EngineSurvey,
+  EngineSurveyCall,
   Ending,
   ModelRecord,
   OnProgress,
+  TokenChunk,
   UseOptions,
 } from './contract';
 import { asLabError, LabError, throwIfAborted } from './errors';
@@ -26,9 +30,11 @@ import { Gpu } from './gpu/device';
 import type { Library } from './gpu/wgsl';
 import { Attached, type OpenTensors } from './engine-dictionaries';
 import { Queue } from './engine-queue';
+import { sequencesOf, Surveys } from './engine-surveys';
 import { encode } from './experiments/encode';
 import { evaluate } from './experiments/evaluate';
 import { latentWeights } from './experiments/latent';
+import { dashboard } from './experiments/survey/dashboard';
 import { capacityOf, compileFor, decodeOps, resultCopy, watchesOf } from './model/decode';
 import { Generation } from './model/generate';
 import { printed, resultOf, sequenceOf } from './engine-requests';
@@ -73,6 +79,7 @@ export class Engine implements EngineApi {
   private events: ((event: EngineEvent) => void) | undefined;
   private readonly queue = new Queue();
   private readonly attached: Attached;
+  private readonly surveys = new Surveys();
   private readonly jobs = new Map<string, AbortController>();
   private readonly generations = new Map<string, Generation>();
   private count = 0;
@@ -292,6 +299,64 @@ export class Engine implements EngineApi {
         const model = this.need();
         for (const ids of request.texts) checkIds(model, ids);
         return evaluate(model, this.attached.get(request.dictionary), request, progress, () => throwIfAborted(signal));
+      }),
+    );
+  }
+
+  openSurvey(request: EngineSurveyCall): Promise<EngineSurvey> {
+    return this.steady(() => this.surveys.begin(request, this.need().id, this.attached.get(request.dictionary).spec));
+  }
+  holdsSurvey(id: string): Promise<boolean> {
+    return attempt(() => this.surveys.holds(id));
+  }
+
+  survey(
+    id: string,
+    chunk: Pick<TokenChunk, 'cursor' | 'ids' | 'lengths'>,
+    until: number,
+    job: string,
+    progress?: (tokens: number) => void,
+  ): Promise<{ tokens: number }> {
+    return this.job(job, async (signal) => {
+      const sequences = sequencesOf(chunk);
+      for (const ids of sequences) checkIds(this.need(), ids);
+      for (;;) {
+        throwIfAborted(signal);
+        // Each batch waits its turn, so that a text that is being written goes on beside a survey.
+        const { tokens, more } = await this.steady(async () => {
+          const model = this.need();
+          const { pass, dictionary, counts } = this.surveys.running(id, model.id, (each) => this.attached.get(each).spec);
+          const due = pass.tally.positions < until;
+          const more = due && (await pass.step(model, this.attached.get(dictionary), chunk.cursor, sequences, counts));
+          return { tokens: pass.tally.positions, more };
+        });
+        if (!more) return { tokens };
+        progress?.(tokens);
+      }
+    });
+  }
+
+  surveyed(id: string): Promise<EngineSurvey> {
+    return attempt(() => this.surveys.told(id));
+  }
+  packSurvey(id: string): Promise<Blob> {
+    return attempt(() => this.surveys.get(id).pass.pack());
+  }
+  closeSurvey(id: string, keep: boolean): Promise<void> {
+    return attempt(() => this.surveys.close(id, keep));
+  }
+
+  dashboard(
+    { survey, latent, examples }: { survey: string; latent: number; examples: number },
+    job: string,
+    progress?: (done: number, of: number) => void,
+  ): Promise<EngineDashboard> {
+    return this.job(job, (signal) =>
+      this.steady(() => {
+        const model = this.need();
+        const { pass, dictionary, counts } = this.surveys.running(survey, model.id, (each) => this.attached.get(each).spec);
+        const stop = (): void => throwIfAborted(signal);
+        return dashboard({ model, dictionary: this.attached.get(dictionary), pass, counts, latent, examples, progress, stop });
       }),
     );
   }

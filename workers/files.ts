@@ -2,15 +2,29 @@
  * The files worker's work, without the worker: drops opened, the shelf read and cleared, text tokenised. What a browser
  * provides (storage, locks, estimates) is handed in, so that every path runs in a plain test.
  */
-import type { ChatOptions, DictionaryInfo, ModelInfo, Opened, VectorInfo } from './api';
-import type { DictionaryRecord, FilesApi, FilesStatus, ModelRecord, OnProgress, OpenedFile, Vocabulary } from './contract';
+import type { ChatOptions, DictionaryInfo, ModelInfo, Opened, TextInfo, VectorInfo } from './api';
+import type {
+  DictionaryRecord,
+  FilesApi,
+  FilesStatus,
+  ModelRecord,
+  OnProgress,
+  OpenedFile,
+  SurveyKey,
+  SurveyRecord,
+  TextRecord,
+  TokenChunk,
+  Vocabulary,
+} from './contract';
 import type { Contract } from './dictionary/spec';
 import { throwIfAborted } from './errors';
+import { textInfo, TextReadings, type ReadRequest } from './files-texts';
 import { chatTemplateOf, namedTokens, renderChat } from './formats/chat';
 import { findDictionaries } from './formats/dictionaries';
 import { sortDrop } from './formats/huggingface';
 import { LOOSE_READERS, type LooseReaders } from './formats/loose-readers';
 import { collect, throwAll } from './formats/reasons';
+import { findTexts, openText } from './formats/texts';
 import { ModelTokenizer } from './formats/tokenizer';
 import { readVectors } from './formats/vectors';
 import { changedContract, dictionaryInfo, shelfDraft } from './import-dictionary';
@@ -22,11 +36,14 @@ import { prependsBos } from './model/family';
 export class Files implements FilesApi {
   readonly #jobs = new Map<string, AbortController>();
   readonly #tokenizers = new Map<string, Promise<ModelTokenizer>>();
+  readonly #readings: TextReadings;
 
   constructor(
     readonly library: Library,
     readonly readers: LooseReaders = LOOSE_READERS,
-  ) {}
+  ) {
+    this.#readings = new TextReadings(library, (model) => this.#tokenizer(model));
+  }
 
   status(): Promise<FilesStatus> {
     return this.library.status();
@@ -45,8 +62,9 @@ export class Files implements FilesApi {
 
   async #open(files: readonly OpenedFile[], signal: AbortSignal, progress?: OnProgress): Promise<Opened> {
     progress?.({ stage: 'checking', done: 0, of: 0 });
-    const { candidates, rest, ignored: beside } = await findDictionaries(files, this.readers);
-    const { models: folders, ignored, reasons } = await sortDrop(rest, files, candidates.length > 0);
+    const { texts: found, rest: left } = await findTexts(files);
+    const { candidates, rest, ignored: beside } = await findDictionaries(left, this.readers);
+    const { models: folders, ignored, reasons } = await sortDrop(rest, files, candidates.length + found.length > 0);
     const checked = [];
     for (const folder of folders) {
       throwIfAborted(signal);
@@ -59,13 +77,24 @@ export class Files implements FilesApi {
       const draft = await collect(reasons, () => candidate.read());
       if (draft) dictionaries.push(shelfDraft(draft, signal));
     }
+    const texts = [];
+    for (const { file, name, path, format } of found) {
+      throwIfAborted(signal);
+      const source = await collect(reasons, () => openText(file, format, path));
+      if (source) texts.push({ draft: { name, format, ...(source.documents !== undefined && { documents: source.documents }) }, file });
+    }
     throwAll(reasons);
-    const bytes = [...checked.flatMap((each) => each.files.map((file) => file.size)), ...dictionaries.map(({ source }) => source.bytes)];
+    const bytes = [
+      ...texts.map(({ file }) => file.size),
+      ...checked.flatMap((each) => each.files.map((file) => file.size)),
+      ...dictionaries.map(({ source }) => source.bytes),
+    ];
     const total = bytes.reduce((sum, size) => sum + size, 0);
     await this.library.makeRoom(total);
     const meter = copyMeter(total, progress);
     const models = new Map<string, ModelInfo>();
     const kept = new Map<string, DictionaryRecord>();
+    const read = new Map<string, TextRecord>();
     const fresh: string[] = [];
     try {
       for (const each of checked) {
@@ -80,6 +109,12 @@ export class Files implements FilesApi {
         kept.set(record.id, record);
         if (isNew) fresh.push(record.id);
       }
+      for (const { draft, file } of texts) {
+        throwIfAborted(signal);
+        const { record, fresh: isNew } = await this.library.keepText(draft, file, meter, signal);
+        read.set(record.id, record);
+        if (isNew) fresh.push(record.id);
+      }
     } catch (thrown) {
       for (const id of fresh) await this.library.remove(id).catch(() => undefined);
       throw thrown;
@@ -89,7 +124,7 @@ export class Files implements FilesApi {
       models: [...models.values()],
       dictionaries: [...kept.values()].map((record) => dictionaryInfo(record, shelf)),
       vectors: [],
-      texts: [],
+      texts: [...read.values()].map(textInfo),
       ignored: [...ignored, ...beside],
     };
   }
@@ -165,6 +200,46 @@ export class Files implements FilesApi {
     for (const { info, data } of await readVectors(file, path.split('/').pop()))
       kept.push(await this.library.keepVector({ ...info, model, norm: 0 }, data));
     return kept;
+  }
+
+  async texts(): Promise<TextInfo[]> {
+    return (await this.library.texts()).map(textInfo);
+  }
+
+  textOf(text: string | readonly string[]): Promise<{ id: string; name: string }> {
+    return this.#readings.textOf(text);
+  }
+
+  readText(request: ReadRequest): Promise<string> {
+    return this.#readings.read(request);
+  }
+
+  nextTokens(reading: string, tokens: number): Promise<TokenChunk> {
+    return this.#readings.next(reading, tokens);
+  }
+
+  closeText(reading: string): Promise<void> {
+    return this.#readings.close(reading);
+  }
+
+  survey(id: string): Promise<{ record: SurveyRecord; state: Blob } | undefined> {
+    return this.#readings.survey(id);
+  }
+
+  surveyId(key: SurveyKey): Promise<string> {
+    return this.#readings.surveyId(key);
+  }
+
+  surveys(dictionary?: string): Promise<SurveyRecord[]> {
+    return this.#readings.surveys(dictionary);
+  }
+
+  keepSurvey(record: Omit<SurveyRecord, 'stored' | 'files' | 'addedAt'>, state: Blob): Promise<void> {
+    return this.library.keepSurvey(record, state);
+  }
+
+  forgetSurvey(id: string): Promise<void> {
+    return this.library.forgetSurvey(id);
   }
 
   /** Built once a model: a 50,000-word vocabulary takes tens of milliseconds. */

@@ -45,6 +45,16 @@ const api: FilesApi = {
   dictionaries: async () => (await started).dictionaries(),
   dictionary: async (id) => (await started).dictionary(id),
   overrideContract: async (id, change) => (await started).overrideContract(id, change),
+  texts: async () => (await started).texts(),
+  textOf: async (text) => (await started).textOf(text),
+  readText: async (request) => (await started).readText(request),
+  nextTokens: async (reading, tokens) => (await started).nextTokens(reading, tokens),
+  closeText: async (reading) => (await started).closeText(reading),
+  survey: async (id) => (await started).survey(id),
+  surveyId: async (key) => (await started).surveyId(key),
+  surveys: async (dictionary) => (await started).surveys(dictionary),
+  keepSurvey: async (record, state) => (await started).keepSurvey(record, state),
+  forgetSurvey: async (id) => (await started).forgetSurvey(id),
 };
 
 expose(api);

@@ -6,6 +6,7 @@
 import * as Comlink from 'comlink';
 import type { Edit, GenerateRequest, Job, Lab, ModelInfo, Prompt, RunRequest, RunResult, SweepRequest } from '../../workers/api';
 import type { EngineApi, EngineEvent, EngineGenerate, EngineRun, FilesApi, OnProgress } from '../../workers/contract';
+import type { DictionarySpec } from '../../workers/dictionary/spec';
 import { LabError, throwIfAborted } from '../../workers/errors';
 import { version } from '../../package.json';
 import { Coming } from './coming';
@@ -16,6 +17,7 @@ import { asJob, notYet, told } from './jobs';
 import { checkedIds, Text } from './text';
 import { makeVectors } from './make-vectors';
 import { names, useDictionaries } from './use-dictionaries';
+import { useTexts } from './use-texts';
 import { checkedLogits, count, promptLength, within } from './requests';
 import { checkedUsing, type Using } from './using';
 
@@ -59,7 +61,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   const text = new Text(files, model);
   const vector = (id: string) => told(() => files.vector(id));
   /** On the GPU beside the model in use, so that requests may name it. */
-  const dictionary = async (id: string): Promise<{ hookOut: string }> => {
+  const dictionary = async (id: string): Promise<DictionarySpec> => {
     const record = await told(() => files.dictionary(id));
     // On its way off the shelf: bringing it now would hold its files, and it could not be removed.
     if (leaving.has(id)) throw new LabError('dictionary-unknown', `“${record.name}” is being removed.`, 'Choose another.');
@@ -173,7 +175,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
           const named = dropped.map((item) => ('file' in item ? item : { path: item.webkitRelativePath || item.name, file: item }));
           const opened = await files.open(named, id, detailed(job));
           // Asked once something is worth keeping; a browser that says no keeps it all the same, until it runs short of room.
-          if (opened.models.length + opened.dictionaries.length) navigator.storage?.persist?.().catch(() => undefined);
+          if (opened.models.length + opened.dictionaries.length + opened.texts.length)
+            navigator.storage?.persist?.().catch(() => undefined);
           changed({ kind: 'shelf' });
           if (opened.vectors.length) changed({ kind: 'vectors' });
           return opened;
@@ -313,6 +316,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       leave: (id) => endStreams((request) => names(request, id)),
       changed: () => changed({ kind: 'shelf' }),
     }),
+    ...useTexts({ engine, files, text, coming, model, attach: dictionary, changed: () => changed({ kind: 'shelf' }) }),
     ...vectors,
     vectorFromToken: coming.after(vectors.vectorFromToken),
   };

@@ -10,14 +10,13 @@
 import type { EngineLatent } from '../contract';
 import type { LoadedDictionary } from '../dictionary/load';
 import { isTranscoder } from '../dictionary/spec';
-import { Program, type Op } from '../gpu/commands';
-import { asFloats } from '../gpu/stored';
+import type { Op } from '../gpu/commands';
 import { pad4 } from '../kernels/grid';
 import { linear, type WeightMatrix } from '../kernels/linear';
 import { LabError } from '../errors';
 import { unembed } from '../model/head';
 import { matrixOf } from '../model/matrices';
-import { Readback } from '../model/readback';
+import { read, rows } from '../model/read-buffers';
 import type { Runtime } from '../model/runtime';
 
 export async function latentWeights(model: Runtime, d: LoadedDictionary, latent: number, top: number): Promise<EngineLatent> {
@@ -85,47 +84,4 @@ async function gainsOf(model: Runtime): Promise<Float32Array> {
   if (at === undefined) return new Float32Array(spec.dModel).fill(1);
   const [gains] = await read(model, [], [{ buffer: 'vecs', words: spec.dModel, from: at }]);
   return gains ?? new Float32Array(0);
-}
-
-/** Rows of matrices as f32, padded as they lie. */
-async function rows(model: Runtime, wanted: readonly { matrix: WeightMatrix; row: number }[]): Promise<Float32Array<ArrayBuffer>[]> {
-  const places = wanted.map(({ matrix, row }) => {
-    const size = matrix.dtype === 'f32' ? 4 : 2;
-    const piece = matrix.pieces.find(({ row0, rows: count }) => row >= row0 && row < row0 + count);
-    const words = (matrix.k * size) / 4;
-    return { buffer: piece?.buffer ?? '', words, from: (row - (piece?.row0 ?? 0)) * words };
-  });
-  const found = await read(model, [], places);
-  return found.map((raw, i) => {
-    const dtype = wanted[i]?.matrix.dtype;
-    return asFloats(
-      new Uint8Array(raw.buffer, raw.byteOffset, raw.byteLength),
-      dtype === 'f16' ? 'F16' : dtype === 'bf16' ? 'BF16' : 'F32',
-    );
-  });
-}
-
-/** Runs the operations, then reads words [from, from + words) of buffers. */
-async function read(
-  model: Runtime,
-  ops: readonly Op[],
-  places: readonly { buffer: string; words: number; from?: number }[],
-): Promise<Float32Array<ArrayBuffer>[]> {
-  const { gpu, scratch: pool } = model;
-  const readback = new Readback(gpu.limits.maxBufferSize);
-  const copies = places.map(({ buffer, words, from = 0 }, i): Op => {
-    const { to, offset } = readback.reserve(String(i), 4 * words);
-    return { op: 'copy', from: buffer, fromOffset: 4 * from, to, toOffset: offset, bytes: 4 * words };
-  });
-  let program: Program | undefined;
-  try {
-    readback.allocate(gpu, pool);
-    program = await Program.prepare(gpu, [...ops, ...copies], pool);
-    program.run();
-    const bytes = await readback.read(gpu);
-    return places.map((_, i) => new Float32Array(bytes(String(i))));
-  } finally {
-    program?.free();
-    readback.free(gpu);
-  }
 }

@@ -119,6 +119,16 @@ export const fakeFiles: FilesApi = {
   dictionaries: () => Promise.resolve([]),
   dictionary: () => Promise.reject(new LabError('dictionary-unknown', 'That dictionary is not on the shelf.', 'Drop it again.')),
   overrideContract: () => Promise.reject(new LabError('dictionary-unknown', 'That dictionary is not on the shelf.', 'Drop it again.')),
+  texts: () => Promise.resolve([]),
+  textOf: () => Promise.reject(new LabError('text-unknown', 'That text is not on the shelf.', 'Drop it again.')),
+  readText: () => Promise.reject(new LabError('text-unknown', 'That text is not on the shelf.', 'Drop it again.')),
+  nextTokens: () => Promise.reject(new LabError('text-unknown', 'That text is not on the shelf.', 'Drop it again.')),
+  closeText: () => Promise.resolve(),
+  survey: () => Promise.resolve(undefined),
+  surveyId: () => Promise.resolve('survey'),
+  surveys: () => Promise.resolve([]),
+  keepSurvey: () => Promise.resolve(),
+  forgetSurvey: () => Promise.resolve(),
   keepVector: (made, data) => {
     const kept = { ...made, id: `v${vectors.size + 1}-${Math.round(norm(data) * 1000)}` };
     vectors.set(kept.id, { info: kept, data });
