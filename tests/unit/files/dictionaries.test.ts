@@ -196,9 +196,10 @@ describe('the database', () => {
     upgrade({ createObjectStore: (name) => names.push(name) }, from);
     return names;
   };
-  it('gains a store for dictionaries in its second version, what it keeps untouched', () => {
-    expect(DATABASE_VERSION).toBe(2);
-    expect(made(0)).toEqual(['models', 'vectors', 'dictionaries']);
-    expect(made(1)).toEqual(['dictionaries']);
+  it('gains stores from version to version, what it keeps untouched', () => {
+    expect(DATABASE_VERSION).toBe(3);
+    expect(made(0)).toEqual(['models', 'vectors', 'dictionaries', 'texts', 'surveys']);
+    expect(made(1)).toEqual(['dictionaries', 'texts', 'surveys']);
+    expect(made(2)).toEqual(['texts', 'surveys']);
   });
 });

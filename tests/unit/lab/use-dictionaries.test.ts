@@ -18,6 +18,16 @@ function made(context = 4) {
     tokenize: (_: string, text: string) =>
       Promise.resolve({ ids: [0, ...[...text].map((letter) => 'abc'.indexOf(letter) + 1)], pieces: [] }),
     overrideContract: (id: string, change: unknown) => note('override', [id, change], undefined),
+    readText: (request: unknown) => note('read', request, 'r'),
+    nextTokens: (_: string, tokens: number) =>
+      note('next', tokens, {
+        cursor: '',
+        ids: Uint32Array.of(0, 1, 2, 0, 3, 1, 0, 2),
+        lengths: Uint32Array.of(3, 3, 2),
+        ended: false,
+        skipped: 0,
+      }),
+    closeText: (id: string) => note('close', id, undefined),
     dictionaries: () => Promise.resolve([{ id: 'd' } as DictionaryInfo]),
   } as unknown as Remote<FilesApi>;
   const engine = {
@@ -71,9 +81,31 @@ describe('evaluate', () => {
     ]);
   });
 
+  it('reads the beginning of an opened text, to the token, and gives densities where they are asked for', async () => {
+    const { calls, lab } = made();
+    expect(await lab.quality({ dictionary: 'd', text: 'text-1', tokens: 5 })).toEqual({ scores: { l0: 3 }, density: new Float32Array(2) });
+    expect(calls).toEqual([
+      ['attach', 'd'],
+      ['read', { model: 'm', text: 'text-1', context: 4, bos: true }],
+      ['next', 5],
+      ['close', 'r'],
+      [
+        'evaluate',
+        {
+          dictionary: 'd',
+          texts: [
+            [0, 1, 2],
+            [0, 3],
+          ],
+          special: [0],
+        },
+      ],
+    ]);
+  });
+
   it('refuses what is no list of texts, and stops when it is told to', async () => {
     const { calls, lab } = made();
-    expect(await code(lab.evaluate({ dictionary: 'd', text: 'abc' as unknown as string[] }))).toBe('request-invalid');
+    expect(await code(lab.evaluate({ dictionary: 'd', text: [5] as unknown as string[] }))).toBe('request-invalid');
     const stop = new AbortController();
     stop.abort();
     expect(await code(lab.evaluate({ dictionary: 'd', text: ['ab'] }, { signal: stop.signal }))).toBe('cancelled');
