@@ -7,20 +7,22 @@ export interface Bin {
   count: number;
 }
 
-/** Bars of a decade. */
-const PER_DECADE = 4;
+/** The widest that a bar is, in decades. */
+const WIDEST = 0.25;
 
 /**
- * log10 of the densities of latents that are not dead, a quarter of a decade a bar, from the bar of one token in `tokens` up to 1. Bounds are
+ * log10 of the densities of latents that are not dead, in bars of one width, from that of a latent active at one position in `tokens` up to 1. Bounds are
  * log10; the last bar holds its upper end.
  */
 export function densityBins(density: Float32Array, tokens: number): Bin[] {
-  const first = Math.floor(-Math.log10(Math.max(10, tokens)) * PER_DECADE);
-  const edges = Array.from({ length: -first + 1 }, (_, i) => (first + i) / PER_DECADE);
+  // Below the least there can be, so that rounding does not drop it.
+  const first = Math.log10(0.99 / Math.max(10, tokens));
+  const bars = Math.ceil(-first / WIDEST);
+  const edge = (i: number): number => (i === bars ? 0 : first * (1 - i / bars));
   const logs = [...density].filter((each) => each > 0).map((each) => Math.min(0, Math.log10(each)));
   const bins = bin()
-    .domain([first / PER_DECADE, 0])
-    .thresholds(edges.slice(1, -1))(logs);
+    .domain([first, 0])
+    .thresholds(Array.from({ length: bars - 1 }, (_, i) => edge(i + 1)))(logs);
   return bins.map(({ x0 = 0, x1 = 0, length }) => ({ from: x0, to: x1, count: length }));
 }
 

@@ -2,7 +2,7 @@
 import type { DictionaryInfo, Lab, Quality } from '../../workers/api';
 import { troubleOf, type Trouble } from './trouble';
 
-export const LENGTHS = [4096, 16_384, 65_536, 262_144] as const;
+export const LENGTHS = [1024, 4096, 16_384, 65_536, 262_144] as const;
 
 export interface Measuring {
   key: string;

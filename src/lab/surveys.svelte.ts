@@ -28,6 +28,8 @@ export interface Reading {
   name: string;
   done: number;
   of: number;
+  /** `of` is an estimate, from how much of the file has been read. */
+  about: boolean;
   /** Tokens a second; undefined until there is something to tell it from. */
   rate?: number;
   secondsLeft?: number;
@@ -98,7 +100,7 @@ export class Surveys {
     this.#problem = undefined;
     const name = `${dictionary.name} reads ${text.name}`;
     const done = again ? 0 : (here?.tokens ?? 0);
-    this.reading = { dictionary: dictionary.id, text: text.id, name, done, of: Math.max(done, here?.of ?? 0) };
+    this.reading = { dictionary: dictionary.id, text: text.id, name, done, of: 0, about: false };
     let first: { at: number; done: number } | undefined;
     let peeked = performance.now();
     try {
@@ -111,7 +113,7 @@ export class Surveys {
             first ??= { at, done: now };
             const rate = now > first.done ? ((now - first.done) * 1000) / (at - first.at) : undefined;
             this.reading = {
-              ...{ dictionary: dictionary.id, text: text.id, name, done: now, of: all },
+              ...{ dictionary: dictionary.id, text: text.id, name, done: now, of: all, about: all < tokens },
               ...(rate === undefined ? {} : { rate }),
               ...(detail?.secondsLeft === undefined ? {} : { secondsLeft: detail.secondsLeft }),
             };
