@@ -154,8 +154,10 @@ const made = new WeakMap<Bench, OnTexts>();
 export function onTexts(bench: Bench): OnTexts {
   const found = made.get(bench);
   if (found) return found;
-  const surveys = new Surveys(bench.lab, bench.features, bench.shelf);
-  const all = { surveys, dashboards: new Dashboards(bench.lab, bench.prompt), quality: new QualityStore(bench.lab) };
-  made.set(bench, all);
-  return all;
+  // In a root of their own: what is derived in a component would end with it.
+  $effect.root(() => {
+    const surveys = new Surveys(bench.lab, bench.features, bench.shelf);
+    made.set(bench, { surveys, dashboards: new Dashboards(bench.lab, bench.prompt), quality: new QualityStore(bench.lab) });
+  });
+  return onTexts(bench);
 }
