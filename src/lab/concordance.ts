@@ -1,5 +1,6 @@
 /** An example as a line of a concordance: the peak in one column, what stands before it to the left, what follows to the right. */
 import type { Example } from '../../workers/api';
+import { number } from './format';
 import { shown } from './pieces';
 
 export interface Word {
@@ -19,8 +20,10 @@ export interface Line {
   cutAfter: boolean;
 }
 
-/** The tokens of an example as words, shaded by activation ÷ most; special ones left out, for they are no part of the text. */
-export function wordsOf(example: Example, most: number, special: ReadonlySet<number>): (Word | undefined)[] {
+const activation = (value: number): string => (value > 0 ? `activation ${number(value)}` : 'rests');
+
+/** The tokens of an example as words, shaded by value ÷ most; special ones left out, for they are no part of the text. */
+export function wordsOf(example: Example, most: number, special: ReadonlySet<number>, said = activation): (Word | undefined)[] {
   return example.tokens.map(({ id, piece }, i) => {
     if (special.has(id)) return undefined;
     const value = example.values[i] ?? 0;
@@ -30,7 +33,7 @@ export function wordsOf(example: Example, most: number, special: ReadonlySet<num
       share: most > 0 ? Math.min(1, Math.max(0, value / most)) : 0,
       quiet: form.form !== 'text',
       breaks: form.breaks,
-      title: value > 0 ? `activation ${value.toPrecision(3)}` : 'rests',
+      title: said(value),
     };
   });
 }
