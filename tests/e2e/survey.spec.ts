@@ -55,13 +55,13 @@ test('dropped, read, left, gone on with; examples, latents active together, scor
   const [left] = await surveys(page);
   expect(left?.finished).toBe(false);
   expect(left?.tokens).toBeGreaterThan(0);
-  await expect(card(page)).toContainText(`${left?.tokens.toLocaleString('en')} tokens of`);
+  await expect(card(page)).toContainText(`Read so far ${left?.tokens.toLocaleString('en')} tokens`);
 
   // Kept over a reload, and gone on with from there: no token twice, none left out.
   await page.waitForTimeout(600);
   await page.reload();
   await page.evaluate(() => window.lab.ready);
-  await expect(card(page)).toContainText(`${left?.tokens.toLocaleString('en')} tokens of`, { timeout: 60_000 });
+  await expect(card(page)).toContainText(`Read so far ${left?.tokens.toLocaleString('en')} tokens`, { timeout: 60_000 });
   await card(page).getByRole('button', { name: 'Go on' }).click();
   await expect(card(page).getByRole('button', { name: 'Start again' })).toBeVisible(SLOW);
   const [done] = await surveys(page);
