@@ -1,4 +1,4 @@
-/** What is told of the densities of latents: their histogram on a logarithmic scale, and the latents of one bar of it. */
+/** Histograms on logarithmic scales: of the densities of latents, with the latents of one bar, and of the activations of one latent. */
 import { bin } from 'd3-array';
 
 export interface Bin {
@@ -34,4 +34,18 @@ export function inBin(density: Float32Array, { from, to }: Bin): number[] {
     if (each > 0 && log >= from && (log < to || (to === 0 && log >= 0))) found.push([latent, each]);
   });
   return found.sort((a, b) => a[1] - b[1] || a[0] - b[0]).map(([latent]) => latent);
+}
+
+/** Bars of half an octave each, with those between and around them that hold nothing: at least so many. */
+export function evenBars(bars: readonly Bin[], least: number): Bin[] {
+  const [first] = bars;
+  if (!first) return [];
+  const at = ({ from }: Bin): number => Math.round(2 * Math.log2(from / first.from));
+  const counts = new Map(bars.map((each) => [at(each), each.count]));
+  const last = Math.max(...counts.keys());
+  const room = Math.max(1, Math.ceil((least - last - 1) / 2));
+  return Array.from({ length: last + 1 + 2 * room }, (_, i) => {
+    const step = i - room;
+    return { from: first.from * 2 ** (step / 2), to: first.from * 2 ** ((step + 1) / 2), count: counts.get(step) ?? 0 };
+  });
 }

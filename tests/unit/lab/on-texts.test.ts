@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { Dashboard, DictionaryInfo, Example, Job, Lab, SurveyInfo, SurveyRequest, TextInfo } from '../../../workers/api';
 import { lineOf, nearestSame, wordsOf } from '../../../src/lab/concordance';
 import { Dashboards } from '../../../src/lab/dashboards.svelte';
-import { densityBins, inBin } from '../../../src/lab/densities';
+import { densityBins, evenBars, inBin } from '../../../src/lab/densities';
 import type { FeaturesStore } from '../../../src/lab/features.svelte';
 import { often } from '../../../src/lab/often';
 import type { PromptStore } from '../../../src/lab/prompt.svelte';
@@ -58,6 +58,14 @@ describe('densities', () => {
         expect(bins.at(-1)?.to).toBe(0);
       }),
     );
+  });
+  it('bars of activations stand evenly, with the empty ones between them', () => {
+    const half = (k: number, count: number) => ({ from: 3 * 2 ** (k / 2), to: 3 * 2 ** ((k + 1) / 2), count });
+    const bars = evenBars([half(0, 5), half(3, 2)], 8);
+    expect(bars.map(({ count }) => count)).toEqual([0, 0, 5, 0, 0, 2, 0, 0]);
+    bars.slice(1).forEach(({ from }, i) => expect(from).toBeCloseTo(bars[i]?.to ?? NaN, 9));
+    expect(bars[2]?.from).toBe(3);
+    expect(evenBars([], 8)).toEqual([]);
   });
   it('are said shortly', () => {
     expect([0, 1, 0.5, 0.0942, 0.0042, 0.000_012_3, 0.000_000_2].map(often)).toEqual([
