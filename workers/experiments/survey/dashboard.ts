@@ -49,8 +49,9 @@ interface Again {
   sequence: number;
   start: number;
   ids: number[];
-  /** Places that are shown; of those in `top` the sources as well. */
+  /** Places that are shown, and is one of the strongest among them? */
   shown: Seen[];
+  strongest: boolean;
   drawn: Drawn[];
 }
 
@@ -117,7 +118,7 @@ function againOf({ tokens }: Pass, found: LatentTally, bins: readonly Bin[], dra
   const all = new Map<number, Again>();
   const of = (place: number): Again => {
     const { sequence, start, ids } = tokens.at(place);
-    const known = all.get(sequence) ?? { sequence, start, ids, shown: [], drawn: [] };
+    const known = all.get(sequence) ?? { sequence, start, ids, shown: [], strongest: false, drawn: [] };
     all.set(sequence, known);
     return known;
   };
@@ -125,6 +126,7 @@ function againOf({ tokens }: Pass, found: LatentTally, bins: readonly Bin[], dra
     const seen = values.get(place);
     if (seen) of(place).shown.push(seen);
   }
+  for (const place of bins[0]?.places ?? []) of(place).strongest = true;
   for (const each of drawn) of(each.place).drawn.push(each);
   for (const each of all.values())
     if (each.shown.length === 0) each.ids.length = Math.max(...each.drawn.map(({ place }) => place)) - each.start + 1;
@@ -138,28 +140,36 @@ async function readAgain(
   each: (again: Again, lists: SequenceLists) => void,
 ): Promise<void> {
   const room = new Room(dictionary);
-  const taps = weights ? headTaps(weights, true) : [];
-  for (let at = 0; at < all.length;) {
-    stop?.();
-    let to = at;
-    let rows = 0;
-    while (to < all.length && (to === at || rows + (all[to]?.ids.length ?? 0) <= ROWS)) rows += all[to++]?.ids.length ?? 0;
-    const some = all.slice(at, to);
-    const lists = await readLists(
-      model,
-      dictionary,
-      some.map(({ ids }) => ids),
-      counts,
-      room,
-      taps,
-    );
-    some.forEach((again, i) => {
-      const found = lists[i];
-      if (found) each(again, found);
-    });
-    at = to;
-    progress?.(at, all.length);
+  let done = 0;
+  // Patterns are large and open a layer's attention: asked for where they are shown.
+  const tapsOf = ({ shown, strongest }: Again): string[] => (weights && shown.length > 0 ? headTaps(weights, strongest) : []);
+  const groups = Map.groupBy(all, (again) => tapsOf(again).length);
+  for (const group of groups.values())
+    for (const some of inBatches(group)) {
+      stop?.();
+      const sequences = some.map(({ ids }) => ids);
+      const lists = await readLists(model, dictionary, sequences, counts, room, some[0] ? tapsOf(some[0]) : []);
+      some.forEach((again, i) => {
+        const found = lists[i];
+        if (found) each(again, found);
+      });
+      done += some.length;
+      progress?.(done, all.length);
+    }
+}
+
+function inBatches(all: readonly Again[]): Again[][] {
+  const batches: Again[][] = [];
+  let rows = ROWS;
+  for (const again of all) {
+    if (rows + again.ids.length > ROWS) {
+      batches.push([]);
+      rows = 0;
+    }
+    batches.at(-1)?.push(again);
+    rows += again.ids.length;
   }
+  return batches;
 }
 
 function addRow(into: Float64Array, { words, stride }: SequenceLists, row: number, weight: number): void {
