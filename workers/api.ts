@@ -103,6 +103,7 @@ export interface Lab {
   vector(id: string): Promise<{ info: VectorInfo; data: Float32Array }>;
   vectorFromToken(token: string | number, options: { at: Hook; name?: string }): Promise<VectorInfo>; // the token's column of W_U, as stored
   vectorFromNumbers(name: string, at: Hook, data: Vec): Promise<VectorInfo>;
+  neurons(): Promise<DictionaryInfo[]>; // the MLP neurons of the model in use, a dictionary a layer: neither on the shelf nor stored, their ids are taken wherever a dictionary's is
   latent(request: { dictionary: string; latent: number; top?: number }): Promise<LatentInfo>; // one latent, from its weights alone; lists of at most `top` (10)
   overrideContract(id: string, change: Partial<Contract>): Promise<DictionaryInfo>; // a person's word against the file's, kept with the dictionary
   quality(request: EvaluateRequest, job?: Job): Promise<Quality>; // evaluate(), and every latent's density
@@ -110,6 +111,8 @@ export interface Lab {
   survey(request: SurveyRequest, job?: Job): Promise<Survey>; // a pass of a dictionary over a text; cancelled, it keeps what it read and goes on there when asked again
   surveys(dictionary?: string): Promise<SurveyInfo[]>; // those kept for the dictionaries' contracts as they are now, newest first
   dashboard(request: DashboardRequest, job?: Job): Promise<Dashboard>; // one latent on a survey's text; rejects with `survey-missing` where there is none
+  embedders(): Promise<EmbedderInfo[]>; // sentence encoders on the shelf, the oldest first
+  embed(request: EmbedRequest, job?: Job): Promise<Tensor>; // [texts, width], each row of length 1; progress in texts
 }
 
 /** text: texts, or the id of an opened one, of which the first `tokens` (16,384 unless given) are read. */
@@ -318,7 +321,7 @@ export interface Step {
   kl?: number;
   dials: { value?: number; strength: number }[];
   reread?: true;
-  latents?: Record<string, [latent: number, value: number][]>; // largest first
+  latents?: Record<string, [latent: number, value: number][]>; // largest first, by magnitude
   truncated?: string[]; // an extension: dictionaries of which more latents were active than came back (the largest 480)
 }
 
@@ -365,7 +368,7 @@ export interface SparseRows {
   errorNorm: number[];
   inputNorm: number[];
 }
-/** Extension. weight: W_U · (w ⊙ (d − mean d)), d the latent's row of W_dec in the stream; cosine: of W_enc and W_dec, NaN for a transcoder; norm: ‖W_dec‖. */
+/** Extension. weight: W_U · (w ⊙ (d − mean d)), d the latent's row of W_dec in the stream; cosine: of W_enc and W_dec, NaN for a transcoder; norm: ‖W_dec‖. Of a neuron: W_in and W_out. */
 export interface LatentInfo {
   promoted: { id: number; piece: string; weight: number }[];
   suppressed: { id: number; piece: string; weight: number }[];
@@ -378,7 +381,23 @@ export interface Opened {
   dictionaries: DictionaryInfo[];
   vectors: VectorInfo[];
   texts: TextInfo[];
+  embedders: EmbedderInfo[]; // extension
   ignored: { file: string; why: string }[];
+}
+/** Extension: a sentence encoder, for finding labels by meaning. */
+export interface EmbedderInfo {
+  id: string;
+  name: string;
+  bytes: number;
+  pooling: 'mean' | 'cls' | 'graph'; // of its rows of tokens, as its files say; graph: inside the ONNX graph
+  maxTokens: number; // what is longer is cut
+  stored: 'opfs' | 'memory';
+}
+/** Extension. The encoder that came last unless one is named; pooling overrules the files, but not a graph that pools itself. */
+export interface EmbedRequest {
+  texts: readonly string[];
+  embedder?: string;
+  pooling?: 'mean' | 'cls';
 }
 export interface ModelInfo {
   id: string;

@@ -2,7 +2,7 @@
  * The engine as the page's client sees it (contract.ts: EngineApi): one device, one model in use, runs in turn, generations
  * beside them. Independent of workers and Comlink, so that tests and Node with Dawn use the same object.
  */
-import type { DeviceInfo, Planned, SparseRows } from './api';
+import type { DeviceInfo, DictionaryInfo, Planned, SparseRows } from './api';
 import type {
   DictionaryRecord,
   EngineApi,
@@ -29,6 +29,7 @@ import type { ModelInfo } from './api';
 import { Gpu } from './gpu/device';
 import type { Library } from './gpu/wgsl';
 import { Attached, type OpenTensors } from './engine-dictionaries';
+import { neuronsInfo } from './dictionary/neurons';
 import { Queue } from './engine-queue';
 import { sequencesOf, Surveys } from './engine-surveys';
 import { encode } from './experiments/encode';
@@ -193,6 +194,7 @@ export class Engine implements EngineApi {
       });
       this.model = model;
       this.inUse = inUse;
+      this.attached.serve(model);
     } finally {
       reader.close();
     }
@@ -275,6 +277,10 @@ export class Engine implements EngineApi {
     await this.queue.run(() => Promise.resolve(this.attached.detach(this.model, id)));
   }
 
+  neurons(): Promise<DictionaryInfo[]> {
+    return this.steady(() => Promise.resolve(neuronsInfo(this.need().spec, this.needInUse().record)));
+  }
+
   encode(request: EngineEncode, job: string): Promise<SparseRows> {
     return this.job(job, () =>
       this.steady(() => {
@@ -304,7 +310,7 @@ export class Engine implements EngineApi {
   }
 
   openSurvey(request: EngineSurveyCall): Promise<EngineSurvey> {
-    return this.steady(() => this.surveys.begin(request, this.need().id, this.attached.get(request.dictionary).spec));
+    return this.steady(() => this.surveys.begin(request, this.need().id, this.attached.brought(request.dictionary).spec));
   }
   holdsSurvey(id: string): Promise<boolean> {
     return attempt(() => this.surveys.holds(id));
@@ -325,9 +331,9 @@ export class Engine implements EngineApi {
         // Each batch waits its turn, so that a text that is being written goes on beside a survey.
         const { tokens, more } = await this.steady(async () => {
           const model = this.need();
-          const { pass, dictionary, counts } = this.surveys.running(id, model.id, (each) => this.attached.get(each).spec);
+          const { pass, dictionary, counts } = this.surveys.running(id, model.id, (each) => this.attached.brought(each).spec);
           const due = pass.tally.positions < until;
-          const more = due && (await pass.step(model, this.attached.get(dictionary), chunk.cursor, sequences, counts));
+          const more = due && (await pass.step(model, this.attached.brought(dictionary), chunk.cursor, sequences, counts));
           return { tokens: pass.tally.positions, more };
         });
         if (!more) return { tokens };
@@ -354,9 +360,9 @@ export class Engine implements EngineApi {
     return this.job(job, (signal) =>
       this.steady(() => {
         const model = this.need();
-        const { pass, dictionary, counts } = this.surveys.running(survey, model.id, (each) => this.attached.get(each).spec);
+        const { pass, dictionary, counts } = this.surveys.running(survey, model.id, (each) => this.attached.brought(each).spec);
         const stop = (): void => throwIfAborted(signal);
-        return dashboard({ model, dictionary: this.attached.get(dictionary), pass, counts, latent, examples, progress, stop });
+        return dashboard({ model, dictionary: this.attached.brought(dictionary), pass, counts, latent, examples, progress, stop });
       }),
     );
   }

@@ -2,9 +2,10 @@
  * The files worker's work, without the worker: drops opened, the shelf read and cleared, text tokenised. What a browser
  * provides (storage, locks, estimates) is handed in, so that every path runs in a plain test.
  */
-import type { ChatOptions, DictionaryInfo, ModelInfo, Opened, TextInfo, VectorInfo } from './api';
+import type { ChatOptions, DictionaryInfo, EmbedderInfo, ModelInfo, Opened, TextInfo, VectorInfo } from './api';
 import type {
   DictionaryRecord,
+  EmbedderRecord,
   FilesApi,
   FilesStatus,
   ModelRecord,
@@ -21,6 +22,7 @@ import { throwIfAborted } from './errors';
 import { textInfo, TextReadings, type ReadRequest } from './files-texts';
 import { chatTemplateOf, namedTokens, renderChat } from './formats/chat';
 import { findDictionaries } from './formats/dictionaries';
+import type { Encoders } from './formats/encoders';
 import { sortDrop } from './formats/huggingface';
 import { LOOSE_READERS, type LooseReaders } from './formats/loose-readers';
 import { collect, throwAll } from './formats/reasons';
@@ -62,9 +64,10 @@ export class Files implements FilesApi {
 
   async #open(files: readonly OpenedFile[], signal: AbortSignal, progress?: OnProgress): Promise<Opened> {
     progress?.({ stage: 'checking', done: 0, of: 0 });
-    const { texts: found, rest: left } = await findTexts(files);
+    const { encoders, others, ignored: parts } = await findEncoders(files);
+    const { texts: found, rest: left } = await findTexts(others);
     const { candidates, rest, ignored: beside } = await findDictionaries(left, this.readers);
-    const { models: folders, ignored, reasons } = await sortDrop(rest, files, candidates.length + found.length > 0);
+    const { models: folders, ignored, reasons } = await sortDrop(rest, files, candidates.length + encoders.length + found.length > 0);
     const checked = [];
     for (const folder of folders) {
       throwIfAborted(signal);
@@ -83,9 +86,16 @@ export class Files implements FilesApi {
       const source = await collect(reasons, () => openText(file, format, path));
       if (source) texts.push({ draft: { name, format, ...(source.documents !== undefined && { documents: source.documents }) }, file });
     }
+    const embedders = [];
+    for (const encoder of encoders) {
+      throwIfAborted(signal);
+      const draft = await collect(reasons, () => encoder.read());
+      if (draft) embedders.push({ draft, file: encoder.graph });
+    }
     throwAll(reasons);
     const bytes = [
       ...texts.map(({ file }) => file.size),
+      ...embedders.map(({ file }) => file.size),
       ...checked.flatMap((each) => each.files.map((file) => file.size)),
       ...dictionaries.map(({ source }) => source.bytes),
     ];
@@ -95,6 +105,7 @@ export class Files implements FilesApi {
     const models = new Map<string, ModelInfo>();
     const kept = new Map<string, DictionaryRecord>();
     const read = new Map<string, TextRecord>();
+    const encoding = new Map<string, EmbedderInfo>();
     const fresh: string[] = [];
     try {
       for (const each of checked) {
@@ -115,6 +126,12 @@ export class Files implements FilesApi {
         read.set(record.id, record);
         if (isNew) fresh.push(record.id);
       }
+      for (const { draft, file } of embedders) {
+        throwIfAborted(signal);
+        const { record, fresh: isNew } = await this.library.keepEmbedder(draft, file, meter, signal);
+        encoding.set(record.id, embedderInfo(record));
+        if (isNew) fresh.push(record.id);
+      }
     } catch (thrown) {
       for (const id of fresh) await this.library.remove(id).catch(() => undefined);
       throw thrown;
@@ -125,7 +142,8 @@ export class Files implements FilesApi {
       dictionaries: [...kept.values()].map((record) => dictionaryInfo(record, shelf)),
       vectors: [],
       texts: [...read.values()].map(textInfo),
-      ignored: [...ignored, ...beside],
+      embedders: [...encoding.values()],
+      ignored: [...ignored, ...beside, ...parts],
     };
   }
 
@@ -140,6 +158,14 @@ export class Files implements FilesApi {
 
   record(id: string): Promise<ModelRecord> {
     return this.library.model(id);
+  }
+
+  async embedders(): Promise<EmbedderInfo[]> {
+    return (await this.library.embedders()).map(embedderInfo);
+  }
+
+  embedder(id: string): Promise<EmbedderRecord> {
+    return this.library.embedder(id);
   }
 
   async dictionaries(): Promise<DictionaryInfo[]> {
@@ -256,4 +282,14 @@ export class Files implements FilesApi {
     building.catch(() => this.#tokenizers.delete(model));
     return building;
   }
+}
+
+/** Sentence encoders are looked for where there is an ONNX graph; the way to the first token needs none of that. */
+async function findEncoders(files: readonly OpenedFile[]): Promise<Encoders> {
+  const any = files.some(({ path, file }) => /\.onnx$/i.test(path || file.name));
+  return any ? (await import('./formats/encoders')).findEncoders(files) : { encoders: [], others: [...files], ignored: [] };
+}
+
+function embedderInfo({ id, name, files, pooling, maxTokens, stored }: EmbedderRecord): EmbedderInfo {
+  return { id, name, bytes: files.reduce((sum, file) => sum + file.bytes, 0), pooling, maxTokens, stored };
 }

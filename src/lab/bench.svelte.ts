@@ -12,6 +12,7 @@ import { FeaturesStore } from './features.svelte';
 import { followReading } from './follow.svelte';
 import { LensStore } from './lens.svelte';
 import { Machine } from './machine.svelte';
+import { isNeurons } from './neurons';
 import type { Quiet } from './quiet';
 import { PromptStore } from './prompt.svelte';
 import { saidIn } from './said';
@@ -72,7 +73,7 @@ export class Bench {
     this.dials = new Dials(
       lab,
       () => this.machine.model?.id,
-      () => this.shelf.dictionaries,
+      () => this.features.dictionaries,
     );
     this.features = new FeaturesStore(lab, this.machine, this.shelf, this.prompt, this.dials);
     this.stream = new Stream(lab, this.prompt, this.dials, this.toasts, () => this.features.watched);
@@ -162,10 +163,20 @@ export class Bench {
     this.instrument = 'features';
   }
 
+  /** The dictionary that would read a text: the one in use, or the first that fits. Neurons read none. */
+  get reader(): DictionaryInfo | undefined {
+    const { working } = this.features;
+    if (working && !isNeurons(working.id)) return working;
+    return this.shelf.dictionaries.find((each) => this.features.fits(each));
+  }
+
   /** Features, about to read this text; where no dictionary could, it only lies on the shelf. */
   offer({ id }: Pick<TextInfo, 'id'>): void {
     this.features.text = id;
-    if (this.features.working) this.instrument = 'features';
+    const { reader } = this;
+    if (!reader) return;
+    if (reader.id !== this.features.working?.id) this.features.choose(reader.id);
+    this.instrument = 'features';
   }
 
   /** A dial of a latent, set well above what it is on this prompt; the focus goes to its slider. */
@@ -197,6 +208,7 @@ export class Bench {
         if (!change.model && this.tour.state.open) this.tour.leave();
         if (change.model?.id !== this.machine.model?.id) {
           this.prompt.forget();
+          this.features.forget();
           if (change.model) void this.lens.trackAgain();
         }
         void this.machine.changed(change.model, change.using).then(() => this.prompt.read());

@@ -11,12 +11,14 @@ import { LabError, throwIfAborted } from '../../workers/errors';
 import { version } from '../../package.json';
 import { Coming } from './coming';
 import type { DemoWorld } from './demo';
+import type { Embedding } from './embedding';
 import { resolveEdits } from './edits';
 import { LiveGeneration, type Opening } from './generation';
 import { asJob, notYet, told } from './jobs';
 import { checkedIds, Text } from './text';
 import { makeVectors } from './make-vectors';
-import { names, useDictionaries } from './use-dictionaries';
+import { isNeurons } from './neurons';
+import { names, neuronsOf, useDictionaries } from './use-dictionaries';
 import { useTexts } from './use-texts';
 import { checkedLogits, count, promptLength, within } from './requests';
 import { checkedUsing, type Using } from './using';
@@ -60,8 +62,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   };
   const text = new Text(files, model);
   const vector = (id: string) => told(() => files.vector(id));
-  /** On the GPU beside the model in use, so that requests may name it. */
-  const dictionary = async (id: string): Promise<DictionarySpec> => {
+  /** A dictionary of the shelf on the GPU beside the model in use. */
+  const shelved = async (id: string): Promise<DictionarySpec> => {
     const record = await told(() => files.dictionary(id));
     // On its way off the shelf: bringing it now would hold its files, and it could not be removed.
     if (leaving.has(id)) throw new LabError('dictionary-unknown', `“${record.name}” is being removed.`, 'Choose another.');
@@ -69,6 +71,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     await told(() => engine.attach(record, crypto.randomUUID()));
     return record.spec;
   };
+  /** Brings what requests may name onto the GPU. */
+  const dictionary = async (id: string): Promise<{ hookOut: string }> => (isNeurons(id) ? told(() => neuronsOf(engine, id)) : shelved(id));
   const edits = (list: readonly Edit[] | undefined, bos: boolean | undefined) =>
     resolveEdits(list, { vector, dictionary, ids: (prompt: Prompt) => text.ids(prompt, bos) });
   const stepped = (job: Job | undefined) => job?.progress && Comlink.proxy((done: number, of: number) => job.progress?.(done, of));
@@ -142,6 +146,16 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   );
 
   const vectors = makeVectors({ engine, files, text, model, batch, changed: () => changed({ kind: 'vectors' }) });
+  let embedding: Promise<Embedding> | undefined;
+  /** Its chunk, fetched when it is first asked for; tried again where that failed. */
+  const embeddings = (): Promise<Embedding> =>
+    (embedding ??= import('./embedding').then(
+      (made) => new made.Embedding(files),
+      (thrown: unknown) => {
+        embedding = undefined;
+        throw thrown;
+      },
+    ));
   const refuse = (what: string, when: string) => () => Promise.reject(notYet(what, when));
 
   let bringing: Promise<void> | undefined;
@@ -175,7 +189,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
           const named = dropped.map((item) => ('file' in item ? item : { path: item.webkitRelativePath || item.name, file: item }));
           const opened = await files.open(named, id, detailed(job));
           // Asked once something is worth keeping; a browser that says no keeps it all the same, until it runs short of room.
-          if (opened.models.length + opened.dictionaries.length + opened.texts.length)
+          if (opened.models.length + opened.dictionaries.length + opened.texts.length + opened.embedders.length)
             navigator.storage?.persist?.().catch(() => undefined);
           changed({ kind: 'shelf' });
           if (opened.vectors.length) changed({ kind: 'vectors' });
@@ -224,6 +238,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
         try {
           await endStreams((request) => names(request, id));
           if (attached.delete(id)) await engine.detach(id);
+          await (await embedding)?.release(id);
           await files.remove(id);
         } finally {
           leaving.delete(id);
@@ -305,6 +320,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       return inUse ? opening : coming.until(opening);
     },
     vector,
+    embedders: () => told(() => files.embedders()),
+    embed: (request, job) => told(async () => (await embeddings()).embed(request, job)),
     ...useDictionaries({
       engine,
       files,
@@ -316,7 +333,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       leave: (id) => endStreams((request) => names(request, id)),
       changed: () => changed({ kind: 'shelf' }),
     }),
-    ...useTexts({ engine, files, text, coming, model, attach: dictionary, changed: () => changed({ kind: 'shelf' }) }),
+    ...useTexts({ engine, files, text, coming, model, attach: shelved, changed: () => changed({ kind: 'shelf' }) }),
     ...vectors,
     vectorFromToken: coming.after(vectors.vectorFromToken),
   };

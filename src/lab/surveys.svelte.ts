@@ -6,6 +6,7 @@ import type { Lab, SurveyInfo } from '../../workers/api';
 import type { Bench } from './bench.svelte';
 import { Dashboards } from './dashboards.svelte';
 import type { FeaturesStore } from './features.svelte';
+import { isNeurons } from './neurons';
 import { QualityStore } from './quality.svelte';
 import type { Shelf } from './shelf.svelte';
 import { troubleOf, type Trouble } from './trouble';
@@ -55,8 +56,9 @@ export class Surveys {
     const given = new Map(this.#mine.filter(({ text }) => !kept.some(({ id }) => id === text)).map((each) => [each.text, each]));
     return [...kept, ...[...given.values()].map(({ text, name }) => ({ id: text, name, kept: false }))];
   });
-  /** The chosen one; without a choice one that the dictionary reads or has read, or the last that came. */
+  /** The chosen one; without a choice one that the dictionary reads or has read, or the last that came. None for neurons. */
   text: TextChoice | undefined = $derived.by(() => {
+    if (isNeurons(this.features.working?.id)) return undefined;
     const find = (id: string | undefined) => this.choices.find((each) => each.id === id);
     const { reading, features, shelf } = this;
     const begun = reading?.dictionary === features.working?.id ? reading?.text : undefined;

@@ -9,7 +9,8 @@ import type { EngineApi, EngineSurvey, FilesApi, SurveyRecord, TokenChunk } from
 import type { DictionarySpec } from '../../workers/dictionary/spec';
 import { LabError, throwIfAborted } from '../../workers/errors';
 import type { Coming } from './coming';
-import { asJob, labError, told } from './jobs';
+import { asJob, labError, notYet, told } from './jobs';
+import { isNeurons } from './neurons';
 import { count } from './requests';
 import type { Text } from './text';
 
@@ -33,7 +34,9 @@ const KEEP_EVERY_MS = 10_000;
 const KEEP_SHARE = 20;
 
 export function useTexts(parts: Parts): Pick<Lab, 'texts' | 'survey' | 'surveys' | 'dashboard'> {
-  const { engine, files, text, coming, model, attach, changed } = parts;
+  const { engine, files, text, coming, model, changed } = parts;
+  const attach = (id: string): Promise<DictionarySpec> =>
+    isNeurons(id) ? Promise.reject(notYet('Reading a text with neurons', 'a later release')) : parts.attach(id);
   /** Surveys that are being read now. */
   const running = new Set<string>();
 

@@ -5,7 +5,16 @@
  * exist. A folder that no record names and no tab is writing is a leftover (cancelled, failed, closed) and is swept.
  */
 import type { VectorInfo } from '../api';
-import type { DictionaryRecord, FilesStatus, ModelRecord, OnProgress, StoredFile, SurveyRecord, TextRecord } from '../contract';
+import type {
+  DictionaryRecord,
+  EmbedderRecord,
+  FilesStatus,
+  ModelRecord,
+  OnProgress,
+  StoredFile,
+  SurveyRecord,
+  TextRecord,
+} from '../contract';
 import { LabError, throwIfAborted } from '../errors';
 import type { ByteStore } from './bytes';
 import { modelBusy, storageFull } from './bytes';
@@ -29,13 +38,13 @@ export interface LibraryParts {
 export type Draft = Omit<ModelRecord, keyof Shelved>;
 export type DraftRecord = Omit<DictionaryRecord, keyof Shelved>;
 export type TextDraft = Omit<TextRecord, keyof Shelved>;
+export type DraftEmbedder = Omit<EmbedderRecord, keyof Shelved>;
 /** What the shelf itself says of whatever has bytes on it. */
 type Shelved = Pick<ModelRecord, 'id' | 'files' | 'stored' | 'addedAt'>;
-type Bulky = 'models' | 'dictionaries' | 'texts' | 'surveys';
-const PREFIX = { models: 'model', dictionaries: 'dictionary', texts: 'text', surveys: 'survey' } as const;
-const BULKY: readonly Bulky[] = ['models', 'dictionaries', 'texts', 'surveys'];
-/** What a survey is of: it goes with any of them. */
-const OF = { models: 'model', dictionaries: 'dictionary', texts: 'text' } as const;
+type Bulky = 'models' | 'dictionaries' | 'embedders' | 'texts' | 'surveys';
+const BULKY: readonly Bulky[] = ['dictionaries', 'embedders', 'texts', 'surveys', 'models'];
+const PREFIX = { models: 'model', dictionaries: 'dictionary', embedders: 'embedder', texts: 'text', surveys: 'survey' } as const;
+const TITLE = { ...PREFIX, embedders: 'embedding model' } as const;
 
 /** A file on its way to the shelf. Without a `blob` that is these bytes already, one is made where there is no disk. */
 export interface Source {
@@ -118,6 +127,21 @@ export class Library {
       release();
       throw thrown;
     }
+  }
+
+  embedders(): Promise<EmbedderRecord[]> {
+    return this.#all('embedders');
+  }
+
+  async embedder(id: string): Promise<EmbedderRecord> {
+    const record = await this.#get('embedders', id);
+    if (!record)
+      throw new LabError(
+        'embedder-unknown',
+        `No embedding model “${id}” is on the shelf.`,
+        'Choose one of lab.embedders(), or drop its folder again.',
+      );
+    return record;
   }
 
   async #all<K extends Bulky>(kind: K): Promise<Kinds[K][]> {
@@ -212,6 +236,13 @@ export class Library {
       const record = await this.survey(id);
       if (record) await this.#forget(record);
     });
+  }
+
+  /** Likewise a sentence encoder, with its ONNX graph. */
+  keepEmbedder(draft: DraftEmbedder, file: File, meter: Meter, signal?: AbortSignal): Promise<{ record: EmbedderRecord; fresh: boolean }> {
+    const source = { bytes: file.size, blob: file, pieces: () => piecesOf(file, file.name, signal) };
+    const texts = [draft.tokenizer, draft.tokenizerConfig, draft.pooling, draft.maxTokens].map((each) => JSON.stringify(each));
+    return this.#shelve('embedders', [source], texts, (own) => ({ ...draft, ...own }), meter, signal);
   }
 
   /** Writes a dictionary's record anew, after whatever is being written now. */
@@ -313,14 +344,15 @@ export class Library {
     const vector = await this.#kept.get('vectors', id);
     if (vector) return this.#kept.remove('vectors', id);
     if (await this.survey(id)) return this.forgetSurvey(id);
-    const kind = (await this.#get('dictionaries', id)) ? 'dictionaries' : (await this.#get('texts', id)) ? 'texts' : 'models';
+    let kind: Bulky = 'models';
+    for (const each of BULKY) if (await this.#get(each, id)) kind = each;
     const record = (await this.#get(kind, id)) ?? (await this.model(id));
     const folders = record.stored === 'opfs' ? foldersOf([record]) : [];
     const held: (() => void)[] = [];
     try {
       for (const folder of folders) {
         const release = await this.parts.locks.take(folder, 'exclusive');
-        if (!release) throw modelBusy(PREFIX[kind]);
+        if (!release) throw modelBusy(TITLE[kind]);
         held.push(release);
       }
       await this.#memory.remove(kind, id);
@@ -330,7 +362,8 @@ export class Library {
       for (const release of held) release();
     }
     await this.#inTurn(async () => {
-      for (const survey of await this.surveys()) if (survey[OF[kind]] === id) await this.#forget(survey);
+      for (const survey of await this.surveys())
+        if ([survey.model, survey.dictionary, survey.text].includes(id)) await this.#forget(survey);
     });
   }
 

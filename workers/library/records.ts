@@ -3,7 +3,7 @@
  * is done last. Records of models that live in memory stay in this tab's memory: their Blobs die with it anyway.
  */
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
-import type { DictionaryRecord, ModelRecord, SurveyRecord, TextRecord } from '../contract';
+import type { DictionaryRecord, EmbedderRecord, ModelRecord, SurveyRecord, TextRecord } from '../contract';
 import type { VectorInfo } from '../api';
 import { storageError } from './bytes';
 
@@ -18,6 +18,7 @@ export interface Kinds {
   models: ModelRecord;
   vectors: VectorRecord;
   dictionaries: DictionaryRecord;
+  embedders: EmbedderRecord;
   texts: TextRecord;
   surveys: SurveyRecord;
 }
@@ -34,12 +35,13 @@ interface Schema extends DBSchema {
   models: { key: string; value: ModelRecord };
   vectors: { key: string; value: VectorRecord };
   dictionaries: { key: string; value: DictionaryRecord };
+  embedders: { key: string; value: EmbedderRecord };
   texts: { key: string; value: TextRecord };
   surveys: { key: string; value: SurveyRecord };
 }
 
 /** The stores that each version of the database added; what older versions kept stays as it is. */
-const ADDED: readonly (readonly Kind[])[] = [['models', 'vectors'], ['dictionaries'], ['texts', 'surveys']];
+const ADDED: readonly (readonly Kind[])[] = [['models', 'vectors'], ['dictionaries'], ['embedders'], ['texts', 'surveys']];
 export const DATABASE_VERSION = ADDED.length;
 
 /** Brings a database of version `from` (0: none yet) to today's. */
@@ -90,6 +92,7 @@ export class MemoryRecords implements RecordStore {
     models: new Map<string, ModelRecord>(),
     vectors: new Map<string, VectorRecord>(),
     dictionaries: new Map<string, DictionaryRecord>(),
+    embedders: new Map<string, EmbedderRecord>(),
     texts: new Map<string, TextRecord>(),
     surveys: new Map<string, SurveyRecord>(),
   };
