@@ -106,13 +106,13 @@ export interface Lab {
   neurons(): Promise<DictionaryInfo[]>; // the MLP neurons of the model in use, a dictionary a layer: neither on the shelf nor stored, their ids are taken wherever a dictionary's is
   latent(request: { dictionary: string; latent: number; top?: number }): Promise<LatentInfo>; // one latent, from its weights alone; lists of at most `top` (10)
   overrideContract(id: string, change: Partial<Contract>): Promise<DictionaryInfo>; // a person's word against the file's, kept with the dictionary
+  embedders(): Promise<EmbedderInfo[]>; // sentence encoders on the shelf, the oldest first
+  embed(request: EmbedRequest, job?: Job): Promise<Tensor>; // [texts, width], each row of length 1; progress in texts
   quality(request: EvaluateRequest, job?: Job): Promise<Quality>; // evaluate(), and every latent's density
   texts(): Promise<TextInfo[]>; // the shelf's texts; remove(id) takes one off
   survey(request: SurveyRequest, job?: Job): Promise<Survey>; // a pass of a dictionary over a text; cancelled, it keeps what it read and goes on there when asked again
   surveys(dictionary?: string): Promise<SurveyInfo[]>; // those kept for the dictionaries' contracts as they are now, newest first
   dashboard(request: DashboardRequest, job?: Job): Promise<Dashboard>; // one latent on a survey's text; rejects with `survey-missing` where there is none
-  embedders(): Promise<EmbedderInfo[]>; // sentence encoders on the shelf, the oldest first
-  embed(request: EmbedRequest, job?: Job): Promise<Tensor>; // [texts, width], each row of length 1; progress in texts
 }
 
 /** text: texts, or the id of an opened one, of which the first `tokens` (16,384 unless given) are read. */

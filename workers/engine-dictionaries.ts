@@ -5,7 +5,7 @@
 import type { DictionaryRecord } from './contract';
 import { compose } from './dictionary/compose';
 import { freeDictionary, loadDictionary, type LoadCall, type LoadedDictionary } from './dictionary/load';
-import { neuronsLayer, neuronsOf, type AnyDictionary } from './dictionary/neurons';
+import { isNeurons, neuronsLayer, neuronsOf, type AnyDictionary } from './dictionary/neurons';
 import { LabError } from './errors';
 import type { TensorReader } from './gpu/stored';
 import type { Lying } from './kernels/dictionary';
@@ -55,6 +55,14 @@ export class Attached {
     }
   }
 
+  /** One of the shelf's: not the model's own neurons. */
+  ofShelf(id: string): LoadedDictionary {
+    const found = this.get(id);
+    if (isNeurons(found))
+      throw new LabError('dictionary-unsupported', `“${id}” are the model’s own neurons.`, 'Choose one of lab.dictionaries().');
+    return found;
+  }
+
   get(id: string): AnyDictionary {
     const found = this.loaded.get(id) ?? this.neurons(id);
     if (!found)
@@ -62,18 +70,6 @@ export class Attached {
         'dictionary-unknown',
         `No dictionary “${id}” is in use.`,
         'Choose one of lab.dictionaries() or lab.neurons(), or drop its files again.',
-      );
-    return found;
-  }
-
-  /** One that came off the shelf; no neurons. */
-  brought(id: string): LoadedDictionary {
-    const found = this.loaded.get(id);
-    if (!found)
-      throw new LabError(
-        'dictionary-unknown',
-        `No dictionary “${id}” is in use.`,
-        'Choose one of lab.dictionaries(), or drop its files again.',
       );
     return found;
   }

@@ -310,7 +310,7 @@ export class Engine implements EngineApi {
   }
 
   openSurvey(request: EngineSurveyCall): Promise<EngineSurvey> {
-    return this.steady(() => this.surveys.begin(request, this.need().id, this.attached.brought(request.dictionary).spec));
+    return this.steady(() => this.surveys.begin(request, this.need().id, this.attached.ofShelf(request.dictionary).spec));
   }
   holdsSurvey(id: string): Promise<boolean> {
     return attempt(() => this.surveys.holds(id));
@@ -331,9 +331,9 @@ export class Engine implements EngineApi {
         // Each batch waits its turn, so that a text that is being written goes on beside a survey.
         const { tokens, more } = await this.steady(async () => {
           const model = this.need();
-          const { pass, dictionary, counts } = this.surveys.running(id, model.id, (each) => this.attached.brought(each).spec);
+          const { pass, dictionary, counts } = this.surveys.running(id, model.id, (each) => this.attached.ofShelf(each).spec);
           const due = pass.tally.positions < until;
-          const more = due && (await pass.step(model, this.attached.brought(dictionary), chunk.cursor, sequences, counts));
+          const more = due && (await pass.step(model, this.attached.ofShelf(dictionary), chunk.cursor, sequences, counts));
           return { tokens: pass.tally.positions, more };
         });
         if (!more) return { tokens };
@@ -360,9 +360,9 @@ export class Engine implements EngineApi {
     return this.job(job, (signal) =>
       this.steady(() => {
         const model = this.need();
-        const { pass, dictionary, counts } = this.surveys.running(survey, model.id, (each) => this.attached.brought(each).spec);
+        const { pass, dictionary, counts } = this.surveys.running(survey, model.id, (each) => this.attached.ofShelf(each).spec);
         const stop = (): void => throwIfAborted(signal);
-        return dashboard({ model, dictionary: this.attached.brought(dictionary), pass, counts, latent, examples, progress, stop });
+        return dashboard({ model, dictionary: this.attached.ofShelf(dictionary), pass, counts, latent, examples, progress, stop });
       }),
     );
   }

@@ -80,22 +80,21 @@ export class Files implements FilesApi {
       const draft = await collect(reasons, () => candidate.read());
       if (draft) dictionaries.push(shelfDraft(draft, signal));
     }
-    const texts = [];
-    for (const { file, name, path, format } of found) {
-      throwIfAborted(signal);
-      const source = await collect(reasons, () => openText(file, format, path));
-      if (source) texts.push({ draft: { name, format, ...(source.documents !== undefined && { documents: source.documents }) }, file });
-    }
     const embedders = [];
     for (const encoder of encoders) {
       throwIfAborted(signal);
       const draft = await collect(reasons, () => encoder.read());
       if (draft) embedders.push({ draft, file: encoder.graph });
     }
+    const texts = [];
+    for (const { file, name, path, format } of found) {
+      throwIfAborted(signal);
+      const source = await collect(reasons, () => openText(file, format, path));
+      if (source) texts.push({ draft: { name, format, ...(source.documents !== undefined && { documents: source.documents }) }, file });
+    }
     throwAll(reasons);
     const bytes = [
-      ...texts.map(({ file }) => file.size),
-      ...embedders.map(({ file }) => file.size),
+      ...[...embedders, ...texts].map(({ file }) => file.size),
       ...checked.flatMap((each) => each.files.map((file) => file.size)),
       ...dictionaries.map(({ source }) => source.bytes),
     ];

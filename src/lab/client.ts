@@ -6,7 +6,6 @@
 import * as Comlink from 'comlink';
 import type { Edit, GenerateRequest, Job, Lab, ModelInfo, Prompt, RunRequest, RunResult, SweepRequest } from '../../workers/api';
 import type { EngineApi, EngineEvent, EngineGenerate, EngineRun, FilesApi, OnProgress } from '../../workers/contract';
-import type { DictionarySpec } from '../../workers/dictionary/spec';
 import { LabError, throwIfAborted } from '../../workers/errors';
 import { version } from '../../package.json';
 import { Coming } from './coming';
@@ -62,8 +61,9 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   };
   const text = new Text(files, model);
   const vector = (id: string) => told(() => files.vector(id));
-  /** A dictionary of the shelf on the GPU beside the model in use. */
-  const shelved = async (id: string): Promise<DictionarySpec> => {
+  /** On the GPU beside the model in use, so that requests may name it. */
+  const dictionary = async (id: string): Promise<{ hookOut: string }> => {
+    if (isNeurons(id)) return told(() => neuronsOf(engine, id));
     const record = await told(() => files.dictionary(id));
     // On its way off the shelf: bringing it now would hold its files, and it could not be removed.
     if (leaving.has(id)) throw new LabError('dictionary-unknown', `“${record.name}” is being removed.`, 'Choose another.');
@@ -71,8 +71,6 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     await told(() => engine.attach(record, crypto.randomUUID()));
     return record.spec;
   };
-  /** Brings what requests may name onto the GPU. */
-  const dictionary = async (id: string): Promise<{ hookOut: string }> => (isNeurons(id) ? told(() => neuronsOf(engine, id)) : shelved(id));
   const edits = (list: readonly Edit[] | undefined, bos: boolean | undefined) =>
     resolveEdits(list, { vector, dictionary, ids: (prompt: Prompt) => text.ids(prompt, bos) });
   const stepped = (job: Job | undefined) => job?.progress && Comlink.proxy((done: number, of: number) => job.progress?.(done, of));
@@ -189,7 +187,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
           const named = dropped.map((item) => ('file' in item ? item : { path: item.webkitRelativePath || item.name, file: item }));
           const opened = await files.open(named, id, detailed(job));
           // Asked once something is worth keeping; a browser that says no keeps it all the same, until it runs short of room.
-          if (opened.models.length + opened.dictionaries.length + opened.texts.length + opened.embedders.length)
+          if (opened.models.length + opened.dictionaries.length + opened.embedders.length + opened.texts.length)
             navigator.storage?.persist?.().catch(() => undefined);
           changed({ kind: 'shelf' });
           if (opened.vectors.length) changed({ kind: 'vectors' });
@@ -333,7 +331,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       leave: (id) => endStreams((request) => names(request, id)),
       changed: () => changed({ kind: 'shelf' }),
     }),
-    ...useTexts({ engine, files, text, coming, model, attach: shelved, changed: () => changed({ kind: 'shelf' }) }),
+    ...useTexts({ engine, files, text, coming, model, attach: dictionary, changed: () => changed({ kind: 'shelf' }) }),
     ...vectors,
     vectorFromToken: coming.after(vectors.vectorFromToken),
   };

@@ -21,7 +21,7 @@ interface Parts {
   coming: Coming;
   model: () => ModelInfo;
   /** Brings a dictionary onto the GPU. */
-  attach(id: string): Promise<DictionarySpec>;
+  attach(id: string): Promise<unknown>;
   changed(): void;
 }
 
@@ -34,12 +34,16 @@ const KEEP_EVERY_MS = 10_000;
 const KEEP_SHARE = 20;
 
 export function useTexts(parts: Parts): Pick<Lab, 'texts' | 'survey' | 'surveys' | 'dashboard'> {
-  const { engine, files, text, coming, model, changed } = parts;
-  const attach = (id: string): Promise<DictionarySpec> =>
-    isNeurons(id) ? Promise.reject(notYet('Reading a text with neurons', 'a later release')) : parts.attach(id);
+  const { engine, files, text, coming, model, attach, changed } = parts;
   /** Surveys that are being read now. */
   const running = new Set<string>();
 
+  /** A dictionary of the shelf, on the GPU. */
+  const specOf = async (id: string): Promise<DictionarySpec> => {
+    if (isNeurons(id)) throw notYet('A survey of the model’s own neurons', 'a later release');
+    await attach(id);
+    return (await files.dictionary(id)).spec;
+  };
   /** What else than the text decides the numbers. */
   const underOf = (spec: DictionarySpec): string => {
     const { weights, processing } = model();
@@ -70,7 +74,7 @@ export function useTexts(parts: Parts): Pick<Lab, 'texts' | 'survey' | 'surveys'
 
   const survey = async (request: SurveyRequest, job: Job | undefined, id: string): Promise<Survey> => {
     const { tokens, context } = checked(request, model().context);
-    const spec = await attach(request.dictionary);
+    const spec = await specOf(request.dictionary);
     const [{ special, bos }, named] = await Promise.all([text.vocabulary(), files.textOf(request.text)]);
     const key = { model: model().id, dictionary: request.dictionary, text: named.id, context, under: underOf(spec) };
     const surveyId = await files.surveyId(key);
@@ -208,7 +212,7 @@ export function useTexts(parts: Parts): Pick<Lab, 'texts' | 'survey' | 'surveys'
         (id) => engine.cancel(id),
         async (id): Promise<Dashboard> => {
           const most = count(examples, 'examples');
-          await attach(dictionary);
+          await specOf(dictionary);
           const record = (await kept(dictionary)).find((each) => each.model === model().id && (of === undefined || each.text === of));
           if (!record)
             throw new LabError(

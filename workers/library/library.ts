@@ -37,8 +37,8 @@ export interface LibraryParts {
 /** A model that passed every check, before its bytes are copied. `id`, `files` and `stored` come from the copying. */
 export type Draft = Omit<ModelRecord, keyof Shelved>;
 export type DraftRecord = Omit<DictionaryRecord, keyof Shelved>;
-export type TextDraft = Omit<TextRecord, keyof Shelved>;
 export type DraftEmbedder = Omit<EmbedderRecord, keyof Shelved>;
+export type TextDraft = Omit<TextRecord, keyof Shelved>;
 /** What the shelf itself says of whatever has bytes on it. */
 type Shelved = Pick<ModelRecord, 'id' | 'files' | 'stored' | 'addedAt'>;
 type Bulky = 'models' | 'dictionaries' | 'embedders' | 'texts' | 'surveys';
@@ -178,6 +178,13 @@ export class Library {
     return this.#shelve('dictionaries', [source], [JSON.stringify(draft.spec)], (own) => ({ ...draft, ...own }), meter, signal);
   }
 
+  /** Likewise a sentence encoder, with its ONNX graph. */
+  keepEmbedder(draft: DraftEmbedder, file: File, meter: Meter, signal?: AbortSignal): Promise<{ record: EmbedderRecord; fresh: boolean }> {
+    const source = { bytes: file.size, blob: file, pieces: () => piecesOf(file, file.name, signal) };
+    const texts = [draft.tokenizer, draft.tokenizerConfig, draft.pooling, draft.maxTokens].map((each) => JSON.stringify(each));
+    return this.#shelve('embedders', [source], texts, (own) => ({ ...draft, ...own }), meter, signal);
+  }
+
   /** Likewise a text: the dropped file as it is. */
   keepText(draft: TextDraft, file: File, meter: Meter, signal?: AbortSignal): Promise<{ record: TextRecord; fresh: boolean }> {
     const source = { bytes: file.size, blob: file, pieces: () => piecesOf(file, file.name, signal) };
@@ -236,13 +243,6 @@ export class Library {
       const record = await this.survey(id);
       if (record) await this.#forget(record);
     });
-  }
-
-  /** Likewise a sentence encoder, with its ONNX graph. */
-  keepEmbedder(draft: DraftEmbedder, file: File, meter: Meter, signal?: AbortSignal): Promise<{ record: EmbedderRecord; fresh: boolean }> {
-    const source = { bytes: file.size, blob: file, pieces: () => piecesOf(file, file.name, signal) };
-    const texts = [draft.tokenizer, draft.tokenizerConfig, draft.pooling, draft.maxTokens].map((each) => JSON.stringify(each));
-    return this.#shelve('embedders', [source], texts, (own) => ({ ...draft, ...own }), meter, signal);
   }
 
   /** Writes a dictionary's record anew, after whatever is being written now. */

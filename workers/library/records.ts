@@ -18,9 +18,9 @@ export interface Kinds {
   models: ModelRecord;
   vectors: VectorRecord;
   dictionaries: DictionaryRecord;
-  embedders: EmbedderRecord;
   texts: TextRecord;
   surveys: SurveyRecord;
+  embedders: EmbedderRecord;
 }
 export type Kind = keyof Kinds;
 
@@ -92,9 +92,9 @@ export class MemoryRecords implements RecordStore {
     models: new Map<string, ModelRecord>(),
     vectors: new Map<string, VectorRecord>(),
     dictionaries: new Map<string, DictionaryRecord>(),
-    embedders: new Map<string, EmbedderRecord>(),
     texts: new Map<string, TextRecord>(),
     surveys: new Map<string, SurveyRecord>(),
+    embedders: new Map<string, EmbedderRecord>(),
   };
   #of<K extends Kind>(kind: K): Map<string, Kinds[K]> {
     return this.#kinds[kind] as unknown as Map<string, Kinds[K]>;
