@@ -74,6 +74,18 @@ export class Attached {
     return found;
   }
 
+  /** One that came as files. Neurons have no contract that a survey could be kept under. */
+  dropped(id: string): LoadedDictionary {
+    const found = this.get(id);
+    if (isNeurons(found))
+      throw new LabError(
+        'dictionary-unsupported',
+        'A text is not read for the neurons of a model itself.',
+        'Use a dictionary; neurons are encoded prompt by prompt.',
+      );
+    return found;
+  }
+
   private neurons(id: string): AnyDictionary | undefined {
     const layer = neuronsLayer(id);
     if (layer === undefined || !this.model) return undefined;

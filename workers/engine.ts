@@ -2,10 +2,11 @@
  * The engine as the page's client sees it (contract.ts: EngineApi): one device, one model in use, runs in turn, generations
  * beside them. Independent of workers and Comlink, so that tests and Node with Dawn use the same object.
  */
-import type { DeviceInfo, DictionaryInfo, Planned, SparseRows } from './api';
+import type { DeviceInfo, DictionaryInfo, FoundLatents, Planned, SparseRows } from './api';
 import type {
   DictionaryRecord,
   EngineApi,
+  EngineContrast,
   EngineDashboard,
   EngineEncode,
   EngineLatent,
@@ -13,8 +14,10 @@ import type {
   EngineGenerate,
   EngineLens,
   EngineLensResult,
+  EnginePromotes,
   EngineRun,
   EngineRunResult,
+  EngineSimilar,
   EngineStep,
   EngineSurvey,
   EngineSurveyCall,
@@ -32,9 +35,12 @@ import { Attached, type OpenTensors } from './engine-dictionaries';
 import { neuronsInfo } from './dictionary/neurons';
 import { Queue } from './engine-queue';
 import { sequencesOf, Surveys } from './engine-surveys';
+import { contrast } from './experiments/contrast';
 import { encode } from './experiments/encode';
 import { evaluate } from './experiments/evaluate';
 import { latentWeights } from './experiments/latent';
+import { promotes } from './experiments/promotes';
+import { similar } from './experiments/similar';
 import { dashboard } from './experiments/survey/dashboard';
 import { capacityOf, compileFor, decodeOps, resultCopy, watchesOf } from './model/decode';
 import { Generation } from './model/generate';
@@ -295,6 +301,24 @@ export class Engine implements EngineApi {
     return this.steady(() => latentWeights(this.need(), this.attached.get(dictionary), latent, top));
   }
 
+  promotes(request: EnginePromotes): Promise<FoundLatents> {
+    return this.steady(() => promotes(this.need(), this.attached.get(request.dictionary), request));
+  }
+
+  contrast(request: EngineContrast, job: string, progress?: (done: number, of: number) => void): Promise<FoundLatents> {
+    return this.job(job, (signal) =>
+      this.steady(() => {
+        const model = this.need();
+        for (const { ids } of [...request.here, ...request.not]) checkIds(model, ids);
+        return contrast(model, this.attached.get(request.dictionary), request, progress, () => throwIfAborted(signal));
+      }),
+    );
+  }
+
+  similar(request: EngineSimilar): Promise<{ latent: number; cosine: number }[]> {
+    return this.steady(() => similar(this.need(), this.attached.get(request.dictionary), this.attached.get(request.other), request));
+  }
+
   evaluate(
     request: { dictionary: string; texts: number[][]; special: readonly number[] },
     job: string,
@@ -310,7 +334,7 @@ export class Engine implements EngineApi {
   }
 
   openSurvey(request: EngineSurveyCall): Promise<EngineSurvey> {
-    return this.steady(() => this.surveys.begin(request, this.need().id, this.attached.ofShelf(request.dictionary).spec));
+    return this.steady(() => this.surveys.begin(request, this.need().id, this.attached.dropped(request.dictionary).spec));
   }
   holdsSurvey(id: string): Promise<boolean> {
     return attempt(() => this.surveys.holds(id));
@@ -331,9 +355,9 @@ export class Engine implements EngineApi {
         // Each batch waits its turn, so that a text that is being written goes on beside a survey.
         const { tokens, more } = await this.steady(async () => {
           const model = this.need();
-          const { pass, dictionary, counts } = this.surveys.running(id, model.id, (each) => this.attached.ofShelf(each).spec);
+          const { pass, dictionary, counts } = this.surveys.running(id, model.id, (each) => this.attached.dropped(each).spec);
           const due = pass.tally.positions < until;
-          const more = due && (await pass.step(model, this.attached.ofShelf(dictionary), chunk.cursor, sequences, counts));
+          const more = due && (await pass.step(model, this.attached.dropped(dictionary), chunk.cursor, sequences, counts));
           return { tokens: pass.tally.positions, more };
         });
         if (!more) return { tokens };
@@ -360,9 +384,9 @@ export class Engine implements EngineApi {
     return this.job(job, (signal) =>
       this.steady(() => {
         const model = this.need();
-        const { pass, dictionary, counts } = this.surveys.running(survey, model.id, (each) => this.attached.ofShelf(each).spec);
+        const { pass, dictionary, counts } = this.surveys.running(survey, model.id, (each) => this.attached.dropped(each).spec);
         const stop = (): void => throwIfAborted(signal);
-        return dashboard({ model, dictionary: this.attached.ofShelf(dictionary), pass, counts, latent, examples, progress, stop });
+        return dashboard({ model, dictionary: this.attached.dropped(dictionary), pass, counts, latent, examples, progress, stop });
       }),
     );
   }

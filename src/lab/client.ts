@@ -10,6 +10,7 @@ import { LabError, throwIfAborted } from '../../workers/errors';
 import { version } from '../../package.json';
 import { Coming } from './coming';
 import type { DemoWorld } from './demo';
+import { findLatents } from './find-latents';
 import type { Embedding } from './embedding';
 import { resolveEdits } from './edits';
 import { LiveGeneration, type Opening } from './generation';
@@ -27,6 +28,7 @@ export type LabChange =
   | { kind: 'model'; model: ModelInfo | undefined; using?: Using }
   | { kind: 'shelf' }
   | { kind: 'vectors' }
+  | { kind: 'labels'; dictionaries: readonly string[] }
   | { kind: 'device'; event: EngineEvent }
   | { kind: 'trouble'; error: unknown };
 
@@ -62,8 +64,13 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   const text = new Text(files, model);
   const vector = (id: string) => told(() => files.vector(id));
   /** On the GPU beside the model in use, so that requests may name it. */
-  const dictionary = async (id: string): Promise<{ hookOut: string }> => {
-    if (isNeurons(id)) return told(() => neuronsOf(engine, id));
+  const shelved = async (id: string): Promise<DictionarySpec> => {
+    if (isNeurons(id))
+      throw new LabError(
+        'dictionary-unsupported',
+        'A text is not read for the neurons of a model itself.',
+        'Use a dictionary; neurons are encoded prompt by prompt.',
+      );
     const record = await told(() => files.dictionary(id));
     // On its way off the shelf: bringing it now would hold its files, and it could not be removed.
     if (leaving.has(id)) throw new LabError('dictionary-unknown', `“${record.name}” is being removed.`, 'Choose another.');
@@ -71,11 +78,14 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     await told(() => engine.attach(record, crypto.randomUUID()));
     return record.spec;
   };
+  const dictionary = (id: string): Promise<{ hookOut: string }> => (isNeurons(id) ? told(() => neuronsOf(engine, id)) : shelved(id));
   const edits = (list: readonly Edit[] | undefined, bos: boolean | undefined) =>
     resolveEdits(list, { vector, dictionary, ids: (prompt: Prompt) => text.ids(prompt, bos) });
   const stepped = (job: Job | undefined) => job?.progress && Comlink.proxy((done: number, of: number) => job.progress?.(done, of));
   const detailed = (job: Job | undefined): OnProgress | undefined =>
     job?.progress && Comlink.proxy<OnProgress>(({ done, of, ...detail }) => job.progress?.(done, of, detail));
+
+  const labelled = (dictionaries: readonly string[]) => changed({ kind: 'labels', dictionaries: [...new Set(dictionaries)] });
 
   const engineRun = async (request: RunRequest): Promise<EngineRun> => {
     const ids = await text.ids(request.prompt, request.bos);
@@ -191,6 +201,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
             navigator.storage?.persist?.().catch(() => undefined);
           changed({ kind: 'shelf' });
           if (opened.vectors.length) changed({ kind: 'vectors' });
+          if (opened.labels.length) labelled(opened.labels.map(({ dictionary: of }) => of));
           return opened;
         },
       ),
@@ -331,7 +342,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       leave: (id) => endStreams((request) => names(request, id)),
       changed: () => changed({ kind: 'shelf' }),
     }),
-    ...useTexts({ engine, files, text, coming, model, attach: dictionary, changed: () => changed({ kind: 'shelf' }) }),
+    ...findLatents({ engine, files, text, coming, model, attach: dictionary, detailed, changed: labelled }),
+    ...useTexts({ engine, files, text, coming, model, attach: shelved, changed: () => changed({ kind: 'shelf' }) }),
     ...vectors,
     vectorFromToken: coming.after(vectors.vectorFromToken),
   };

@@ -8,6 +8,7 @@ const opened = (...ids: string[]): Opened => ({
   dictionaries: [],
   vectors: [],
   texts: [],
+  labels: [],
   embedders: [],
   ignored: [],
 });
