@@ -146,6 +146,9 @@ export interface TokenChunk {
   ended: boolean;
   /** Documents so far that could not be read. */
   skipped: number;
+  /** Shares of the file that lie before the chunk and before its end. */
+  from: number;
+  to: number;
 }
 
 export interface OpenedFile {

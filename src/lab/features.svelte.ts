@@ -30,6 +30,8 @@ export interface Looked {
 export class FeaturesStore {
   chosen = $state<string | undefined>();
   latent = $state<number | undefined>();
+  /** The text that the dictionary is to read; without a choice, one that it has read, or the newest. */
+  text = $state<string | undefined>();
   live = $state(true);
   sort = $state<LatentSort>('value');
   view = $state<'edited' | 'baseline'>('edited');
