@@ -71,10 +71,9 @@ export class Shelf {
       this.importing = undefined;
       const [model] = opened.models;
       if (model && this.machine.phase !== 'none') await this.machine.use(model);
-      if (opened.dictionaries.length) {
-        await this.refreshDictionaries();
-        this.dropped(opened.dictionaries);
-      }
+      if (opened.dictionaries.length) await this.refreshDictionaries();
+      if (opened.texts.length) await this.refreshTexts();
+      this.dropped(opened);
       for (const { dictionary, count, source } of opened.labels) {
         const name = this.dictionaries.find(({ id }) => id === dictionary)?.name ?? dictionary;
         this.toasts.show('good', `${count === 1 ? 'One label' : `${count} labels`} for “${name}”, by ${source}.`);
