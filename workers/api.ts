@@ -105,6 +105,7 @@ export interface Lab {
   vectorFromNumbers(name: string, at: Hook, data: Vec): Promise<VectorInfo>;
   latent(request: { dictionary: string; latent: number; top?: number }): Promise<LatentInfo>; // one latent, from its weights alone; lists of at most `top` (10)
   overrideContract(id: string, change: Partial<Contract>): Promise<DictionaryInfo>; // a person's word against the file's, kept with the dictionary
+  checkContract(request: { dictionary: string; text?: string | readonly string[] }, job?: Job): Promise<ContractCheck>; // is it read as it was trained? On a few hundred positions of text, the lab's own passages unless given
 }
 
 /** fold = foldLn + foldValueBiases; center = centerWritingWeights + centerUnembed. What does not apply to a model is left out, and the badge says what was done. */
@@ -284,6 +285,24 @@ export interface LatentInfo {
   neighbours: { latent: number; cosine: number }[];
   cosine: number;
   norm: number;
+}
+/** Extension. A dictionary on real activations, special tokens left out; `ok: false` comes with a warning that names the convention that is likely wrong, where one explains it. */
+export interface ContractCheck {
+  fvu: number; // Σ‖y − ŷ‖² / Σ‖y − ȳ‖²
+  l0: number; // active latents a position
+  positions: number;
+  promised?: { fvu?: number; l0?: number }; // by its files
+  ok: boolean;
+  likely?: LikelyConvention[]; // best first
+  warning?: string;
+}
+export interface LikelyConvention {
+  field: keyof Contract | 'hook';
+  value: string | number | boolean;
+  fvu: number; // read so
+  l0: number;
+  change: Partial<Contract>; // for overrideContract; empty for a hook
+  say: string;
 }
 export interface Opened {
   models: ModelInfo[];

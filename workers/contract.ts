@@ -4,6 +4,7 @@
  */
 import type {
   ChatOptions,
+  ContractCheck,
   DeviceInfo,
   DictionaryInfo,
   Hook,
@@ -262,6 +263,12 @@ export interface EngineApi {
     job: string,
     progress?: (done: number, of: number) => void,
   ): Promise<{ scores: Record<string, number>; density: Float64Array }>;
+  /** Is it read as it was trained? `texts` as its contract says of the BOS, `others` the other way, empty where there is none. */
+  checkContract(
+    request: { dictionary: string; texts: number[][]; others: number[][]; special: readonly number[]; promised: { fvu?: number; l0?: number } },
+    job: string,
+    progress?: (done: number, of: number) => void,
+  ): Promise<ContractCheck>;
   hooks(): Promise<{ name: Hook; shape: string[] }[]>;
   batch(requests: readonly EngineRun[], job: string, progress?: (done: number, of: number) => void): Promise<EngineRunResult[]>;
   explainRun(request: EngineRun): Promise<Planned[]>;

@@ -312,6 +312,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       attach: dictionary,
       leave: (id) => endStreams((request) => names(request, id)),
       changed: () => changed({ kind: 'shelf' }),
+      demo: (each) => demo.isDemo(each),
     }),
     ...vectors,
     vectorFromToken: coming.after(vectors.vectorFromToken),

@@ -20,12 +20,14 @@ interface Parts {
   /** Ends the generations that use it: its weights are about to change or to go. */
   leave(id: string): Promise<void>;
   changed(): void;
+  /** Is it the demo world's? Its dictionaries know its town's texts, not others. */
+  demo(model: ModelInfo): boolean;
 }
 
 /** A long context is evaluated in pieces of so many tokens: the stream of a whole one is kept three times over. */
 export const PIECE = 1024;
 
-export function useDictionaries(parts: Parts): Pick<Lab, 'encode' | 'evaluate' | 'latent' | 'overrideContract'> {
+export function useDictionaries(parts: Parts): Pick<Lab, 'encode' | 'evaluate' | 'latent' | 'overrideContract' | 'checkContract'> {
   const { engine, files, text, coming, model, edits, attach, leave, changed } = parts;
   return {
     encode: coming.after((request) =>
@@ -55,6 +57,31 @@ export function useDictionaries(parts: Parts): Pick<Lab, 'encode' | 'evaluate' |
           const { scores } = await engine.evaluate({ dictionary, texts, special }, id, progress);
           throwIfAborted(job?.signal);
           return scores;
+        },
+      ),
+    ),
+    checkContract: coming.after(({ dictionary, text: given }, job) =>
+      asJob(
+        job,
+        (id) => engine.cancel(id),
+        async (id) => {
+          const { contractTexts } = await import('./contract-texts');
+          const record = await files.dictionary(dictionary);
+          await attach(dictionary);
+          const { bos, special } = await text.vocabulary();
+          const { texts, others } = await contractTexts({
+            given,
+            demo: parts.demo(model()),
+            most: Math.min(PIECE, model().context),
+            bos,
+            prependBos: record.spec.contract.prependBos,
+            tokenize: async (each) => (await text.tokenize(each, false)).ids,
+          });
+          throwIfAborted(job?.signal);
+          const progress = job?.progress && Comlink.proxy((done: number, of: number) => job.progress?.(done, of));
+          const found = await engine.checkContract({ dictionary, texts, others, special, promised: record.promised }, id, progress);
+          throwIfAborted(job?.signal);
+          return found;
         },
       ),
     ),
