@@ -60,37 +60,43 @@ async function check(name: TrainedName, change: Partial<Contract> = {}, promised
   return engine.checkContract({ dictionary: name, texts, others, special: ids.special, promised }, 'check');
 }
 
-test('explore', async () => {
-  const out: string[] = [];
-  const all: Partial<Contract>[] = [
-    {},
-    { residual: 'centred' },
-    { residual: 'raw' },
-    { normalisation: 'none', scale: 1 },
-    { normalisation: 'layer_norm', scale: 1 },
-    { normalisation: 'scale', scale: 0.06 },
-    { normalisation: 'scale', scale: 3 },
-    { subtractBDec: true },
-    { subtractBDec: false },
-    { rescaleByDecoderNorm: true },
-    { rescaleByDecoderNorm: false },
-    { normGain: true },
-    { normGain: false },
-    { prependBos: false },
-  ];
-  for (const name of TRAINED) {
-    const own = records.get(name)?.spec.contract;
-    for (const change of all) {
-      if (Object.entries(change).length && Object.entries(change).every(([k, v]) => (own?.[k as keyof Contract] ?? false) === v)) continue;
-      if (change.normGain && name !== 'topk-transcoder') continue;
-      if (change.subtractBDec && name === 'topk-transcoder') continue;
-      const found = await check(name, change);
-      console.log(
-performance.now().toFixed(0) +` ${name} ${JSON.stringify(change)}: ${found.ok} fvu ${found.fvu.toFixed(3)} l0 ${found.l0.toFixed(1)} n ${found.positions} → ` +
-          (found.likely ?? []).slice(0, 4).map((x) => `${JSON.stringify(x.change)} ${String(x.value)} ${x.fvu.toFixed(3)}/${x.l0.toFixed(1)}`).join(' | '),
-      );
-    }
+test.each(TRAINED)('%s, read as it was trained, is not accused', async (name) => {
+  const { promised } = records.get(name) ?? {};
+  for (const each of [{}, promised]) {
+    const found = await check(name, {}, each);
+    console.log(name, JSON.stringify(found));
+    expect(found).toMatchObject({ ok: true });
+    expect(found.warning).toBeUndefined();
+    expect(found.likely).toBeUndefined();
+    expect(found.positions).toBeGreaterThanOrEqual(256);
   }
-  console.log(out.join('\n'));
-}, 560_000);
-describe('x', () => { test('y', () => { expect(1).toBe(1); }); });
+});
+
+/** A dictionary, what is planted, and the convention that is to be named first. */
+const PLANTED: readonly [name: TrainedName, change: Partial<Contract>, named: Partial<Contract>][] = [
+  ['relu-raw', { normalisation: 'layer_norm' }, { normalisation: 'none' }],
+  ['relu-raw', { normalisation: 'scale', scale: 0.06 }, { normalisation: 'none' }],
+  ['relu-raw', { subtractBDec: false }, { subtractBDec: true }],
+  ['relu-scaled', { normalisation: 'none', scale: 1 }, { normalisation: 'scale' }],
+  ['relu-scaled', { normalisation: 'layer_norm', scale: 1 }, { normalisation: 'scale' }],
+  ['relu-scaled', { scale: 0.5 }, {}],
+  ['relu-centred', { residual: 'raw' }, { residual: 'centred' }],
+  ['topk-layernorm', { normalisation: 'none' }, { normalisation: 'layer_norm' }],
+  ['topk-rescaled', { rescaleByDecoderNorm: false }, { rescaleByDecoderNorm: true }],
+  ['jumprelu-whole', { subtractBDec: true }, { subtractBDec: false }],
+  ['topk-transcoder', { normGain: false }, { normGain: true }],
+  ['relu-raw', { prependBos: false }, { prependBos: true }],
+  ['jumprelu-whole', { prependBos: false }, { prependBos: true }],
+];
+
+describe('planted', () => {
+  test.each(PLANTED)('%s read with %o', async (name, change, named) => {
+    const { promised } = records.get(name) ?? {};
+    for (const each of [{}, promised]) {
+      const found = await check(name, change, each);
+      console.log(name, JSON.stringify(change), JSON.stringify(found));
+      expect.soft(found.ok).toBe(false);
+      expect.soft(found.likely?.[0]?.change).toMatchObject(named);
+    }
+  });
+});

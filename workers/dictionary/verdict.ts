@@ -72,13 +72,13 @@ export function verdict(
     .sort((a, b) => Number(isRight(spec, promised, b)) - Number(isRight(spec, promised, a)) || a.fvu - b.fvu)
     .map((each) => ({ ...each, say: sayOf(each) }));
   if (likely.length === 0 && isRight(spec, promised, now)) return { ...base, ok: true };
-  return { ...base, ok: false, ...(likely.length ? { likely } : {}), warning: warningOf(spec, promised, now, likely) };
+  return { ...base, ok: false, ...(likely.length ? { likely } : {}), warning: warningOf(promised, now, likely) };
 }
 
 const percent = (share: number): string => (Number.isFinite(share) ? `${Math.round(100 * share).toLocaleString('en')} %` : 'more than all');
 const count = (l0: number): string => (l0 < 10 ? l0.toFixed(1) : Math.round(l0).toLocaleString('en'));
 
-function warningOf(spec: DictionarySpec, promised: Promised, { fvu, l0 }: Measured, likely: readonly LikelyConvention[]): string {
+function warningOf(promised: Promised, { fvu, l0 }: Measured, likely: readonly LikelyConvention[]): string {
   const promises = [
     ...(promised.fvu === undefined ? [] : [`${percent(promised.fvu)} unexplained`]),
     ...(promised.l0 === undefined ? [] : [`${count(promised.l0)} active latents`]),
@@ -99,8 +99,8 @@ const SAYS: { [F in keyof Contract]?: (value: unknown) => string } = {
       ? 'was trained on inputs that were not normalised'
       : value === 'layer_norm'
         ? 'was trained on inputs brought to mean 0 and deviation 1, row by row'
-        : 'was trained on inputs times one number',
-  scale: () => 'was trained on inputs times another number',
+        : 'was trained on inputs times one number (about √d over their mean length)',
+  scale: (value) => `was trained on inputs times another number, about ${String(value)}`,
   subtractBDec: (value) => (value === true ? 'has b_dec subtracted before encoding' : 'does not have b_dec subtracted before encoding'),
   rescaleByDecoderNorm: (value) =>
     value === true ? 'has its pre-activations multiplied by ‖W_dec‖' : 'does not have its pre-activations multiplied by ‖W_dec‖',
@@ -111,8 +111,8 @@ const SAYS: { [F in keyof Contract]?: (value: unknown) => string } = {
 function sayOf({ field, value, change }: Alternative): string {
   if (field === 'hook') return `It looks as if it belongs to ${String(value)}`;
   const parts = Object.entries(change).flatMap(([key, each]) => {
-    // The number that goes with `scale` is told by the change itself.
-    if (key === 'scale' && change.normalisation === 'scale') return [];
+    // The number that goes with a normalisation is told with it.
+    if (key === 'scale' && change.normalisation !== undefined) return [];
     return SAYS[key as keyof Contract]?.(each) ?? [];
   });
   return `It looks as if it ${parts.join(', and ')}`;

@@ -8,7 +8,7 @@ import { encoderRows, fvu, PLAIN, scaleTo, skipRows, undone, type NormAt, type R
 import { roomOf, wordOf, type LoadedDictionary } from '../dictionary/load';
 import { DictionaryOps, Needs } from '../dictionary/ops';
 import { isTranscoder, type Contract } from '../dictionary/spec';
-import { isDoubtful, verdict, type Alternative, type Measured, type Promised } from '../dictionary/verdict';
+import { explains, isDoubtful, verdict, type Alternative, type Measured, type Promised } from '../dictionary/verdict';
 import { LabError } from '../errors';
 import { Program, type Op } from '../gpu/commands';
 import { listWords, type Lying } from '../kernels/dictionary';
@@ -29,6 +29,8 @@ export interface ContractCall {
 
 /** Pairs that are tried, at most. */
 const PAIRS = 10;
+/** Rows of a first look. */
+const FEW = 96;
 
 /** A hook's rows at the positions that count, [rows, width]. */
 type Tapped = ReadonlyMap<string, Float32Array>;
@@ -44,55 +46,69 @@ export async function checkContract(
   const { contract } = spec;
   const reader = await Reader.of(model, dictionary, norm);
   const rows = await tap(model, texts, special, [spec.hookIn, spec.hookOut]);
-  const target = rows.get(spec.hookOut) ?? new Float32Array(0);
+  const target = rowsAt(rows, spec.hookOut);
   const positions = target.length / spec.dOut;
   if (positions < 2) throw new LabError('prompt-empty', 'There was nothing to check on.', 'Give texts of several tokens beside the BOS.');
-  const x = rows.get(spec.hookIn) ?? new Float32Array(0);
+  const x = rowsAt(rows, spec.hookIn);
   progress?.(0, 1);
   const now = { ...(await reader.measure(contract, x, target)), positions };
+  if (!isDoubtful(spec, promised, now)) {
+    progress?.(1, 1);
+    return verdict(spec, promised, now, []);
+  }
+
+  const near = neighbours(model, dictionary);
+  const singles = alternatives(dictionary, x, norm !== undefined);
+  const of = 1 + singles.length + near.length + (others.length ? 1 : 0);
+  let done = 0;
+  const step = (): void => {
+    stop?.();
+    progress?.(Math.min(++done, of), of);
+  };
+  // A first look at some of the rows; what explains something there is measured on all.
+  const few = some(positions);
+  const [fewX, fewY] = [picked(x, few, spec.dIn), picked(target, few, spec.dOut)];
+  const before = await reader.measure(contract, fewX, fewY);
   const found: Alternative[] = [];
-  if (isDoubtful(spec, promised, now)) {
-    const near = neighbours(model, dictionary);
-    const singles = alternatives(dictionary, x, norm !== undefined);
-    const of = 1 + singles.length + near.length + (others.length ? 1 : 0);
-    let done = 0;
-    const step = (): void => {
-      stop?.();
-      progress?.(++done, of);
-    };
-    for (const each of singles) {
-      step();
-      found.push({ ...each, ...(await reader.measure({ ...contract, ...each.change }, x, target)) });
-    }
-    if (others.length) {
-      step();
-      const again = await tap(model, others, special, [spec.hookIn, spec.hookOut]);
-      const measured = await reader.measure(
-        contract,
-        again.get(spec.hookIn) ?? new Float32Array(0),
-        again.get(spec.hookOut) ?? new Float32Array(0),
-      );
-      const value = !contract.prependBos;
-      found.push({ field: 'prependBos', value, change: { prependBos: value }, ...measured });
-    }
-    if (near.length) {
-      const elsewhere = await tap(model, texts, special, near);
-      for (const hook of near) {
-        step();
-        const there = elsewhere.get(hook) ?? new Float32Array(0);
-        const bare = { ...contract, normGain: false };
-        const measured = await reader.measure(bare, there, isTranscoder(spec) ? target : there);
-        found.push({ field: 'hook', value: hook, change: {}, ...measured });
-      }
-    }
-    if (!verdict(spec, promised, now, found).likely)
-      for (const each of pairs(singles)) {
-        stop?.();
-        found.push({ ...each, ...(await reader.measure({ ...contract, ...each.change }, x, target)) });
-      }
-    progress?.(of, of);
-  } else progress?.(1, 1);
+  const look = async (each: Change): Promise<void> => {
+    step();
+    const wanted = { ...contract, ...each.change };
+    if (explains(spec, promised, before, await reader.measure(wanted, fewX, fewY)))
+      found.push({ ...each, ...(await reader.measure(wanted, x, target)) });
+  };
+  for (const each of singles) await look(each);
+  if (others.length) {
+    step();
+    // The first tokens of the texts are what it is about: all of them count.
+    const again = await tap(model, others, special, [spec.hookIn, spec.hookOut]);
+    const measured = await reader.measure(contract, rowsAt(again, spec.hookIn), rowsAt(again, spec.hookOut));
+    const value = !contract.prependBos;
+    found.push({ field: 'prependBos', value, change: { prependBos: value }, ...measured });
+  }
+  const elsewhere = near.length ? await tap(model, texts, special, near) : new Map<string, Float32Array>();
+  for (const hook of near) {
+    step();
+    const there = rowsAt(elsewhere, hook);
+    const bare = { ...contract, normGain: false };
+    const to = isTranscoder(spec) ? target : there;
+    const first = await reader.measure(bare, picked(there, few, spec.dIn), picked(to, few, spec.dOut));
+    if (explains(spec, promised, before, first))
+      found.push({ field: 'hook', value: hook, change: {}, ...(await reader.measure(bare, there, to)) });
+  }
+  if (!verdict(spec, promised, now, found).likely) for (const each of pairs(singles)) await look(each);
   return verdict(spec, promised, now, found);
+}
+
+const rowsAt = (tapped: Tapped, hook: string): Float32Array => tapped.get(hook) ?? new Float32Array(0);
+
+/** At most FEW of `rows`, spread over all. */
+const some = (rows: number): number[] =>
+  Array.from({ length: Math.min(FEW, rows) }, (_, i) => Math.floor((i * rows) / Math.min(FEW, rows)));
+
+function picked(x: Float32Array, rows: readonly number[], width: number): Float32Array {
+  const out = new Float32Array(rows.length * width);
+  rows.forEach((row, i) => out.set(x.subarray(row * width, (row + 1) * width), i * width));
+  return out;
 }
 
 async function tap(
