@@ -338,6 +338,7 @@ export interface DictionaryInfo {
   dOut: number;
   latents: number;
   contract: Record<string, string | number | boolean>;
+  fileSays?: Partial<Contract>; // extension: what its files say, of the conventions that a person has overridden
   fits: string[];
 }
 export interface VectorInfo {

@@ -71,6 +71,8 @@ export interface DictionaryRecord {
   tensors: StoredTensor[];
   /** The model it says that it was trained on, as its publisher writes it. */
   model?: string;
+  /** The contract as its files were read, once a person has overridden it. */
+  read?: Contract;
   /** What its card promises, where it does. */
   promised: { l0?: number; fvu?: number };
   /** What a person should know of how it was read; absent where there is nothing. */

@@ -1,4 +1,5 @@
 /** What one dictionary finds in the prompt, with the dials in force and, to compare, without them; and the latent that is looked at. */
+import { SvelteSet } from 'svelte/reactivity';
 import type { DictionaryInfo, Edit, Lab, LatentInfo, SparseRows } from '../../workers/api';
 import type { Dials } from './dials.svelte';
 import { labError } from './jobs';
@@ -36,6 +37,8 @@ export class FeaturesStore {
   #looked = $state.raw<Looked | undefined>();
   busy = $state(false);
   problem = $state.raw<{ message: string; hint: string; code: string } | undefined>();
+  /** Dictionaries that are on the GPU, each with its model. */
+  readonly #ready = new SvelteSet<string>();
   #ticket = 0;
   #look = 0;
 
@@ -53,10 +56,13 @@ export class FeaturesStore {
     return dictionaries.find(({ id }) => id === this.chosen) ?? dictionaries.find((each) => this.fits(each));
   });
   working: DictionaryInfo | undefined = $derived(this.dictionary && this.fits(this.dictionary) ? this.dictionary : undefined);
-  /** The dictionary to encode live while text is written: one that the person chose. */
-  watched: string | undefined = $derived(
-    this.live && this.chosen !== undefined && this.working?.id === this.chosen ? this.chosen : undefined,
-  );
+  /** The dictionary whose latents can be told live: one that the person chose, or the first that fits, once it is on the GPU. */
+  heard: string | undefined = $derived.by(() => {
+    const { working } = this;
+    return working && (working.id === this.chosen || this.#ready.has(this.#keyOf(working))) ? working.id : undefined;
+  });
+  /** The one to encode live while text is written. */
+  watched: string | undefined = $derived(this.live ? this.heard : undefined);
 
   #here: Encoded | undefined = $derived(this.encoded?.dictionary === this.working?.id ? this.encoded : undefined);
   tokens: Encoded['tokens'] = $derived(this.#here?.tokens ?? []);
@@ -81,6 +87,23 @@ export class FeaturesStore {
   fits({ fits }: DictionaryInfo): boolean {
     const { model } = this.machine;
     return model !== undefined && fits.includes(model.id);
+  }
+
+  #keyOf({ id }: DictionaryInfo): string {
+    return `${this.machine.model?.id ?? ''} ${id}`;
+  }
+
+  /** The first that fits is fetched unasked, for its live latents, when nothing waits for the GPU: never before a first token. */
+  async bring(): Promise<void> {
+    const { working } = this;
+    const [first] = this.prompt.ids;
+    if (!working || !this.live || this.heard !== undefined || first === undefined) return;
+    const key = this.#keyOf(working);
+    // Where it fails, whoever opens it in Features is told why.
+    await this.lab.encode({ dictionary: working.id, prompt: [first] }).then(
+      () => this.#ready.add(key),
+      () => undefined,
+    );
   }
 
   choose(id: string): void {
@@ -128,6 +151,7 @@ export class FeaturesStore {
       const edited = await ask(this.dials.edits());
       const baseline = this.dials.active && this.dials.compare ? await ask([]) : undefined;
       if (ticket !== this.#ticket) return;
+      if (this.working) this.#ready.add(this.#keyOf(this.working));
       this.encoded = { dictionary, tokens, edited, ...(baseline ? { baseline } : {}) };
       this.problem = undefined;
     } catch (thrown) {
