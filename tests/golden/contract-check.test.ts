@@ -15,7 +15,7 @@ import { openTensors } from '../../workers/library/tensors';
 import { contractTexts } from '../../src/lab/contract-texts';
 import { VARIANTS } from '../support/engine';
 import type { ReadDictionary } from '../support/read-dictionary';
-import { leaningModel, loadTrained, TRAINED, type TrainedName } from './trained';
+import { awkwardModel, loadTrained, TRAINED, type TrainedName } from './trained';
 
 const readers = new Map<string, ReadDictionary['reader']>();
 const records = new Map<string, DictionaryRecord>();
@@ -26,7 +26,7 @@ let files: Files;
 beforeAll(async () => {
   const still = { usage: 0, quota: 0 };
   files = new Files(new Library({ locks: noLocks, estimate: () => Promise.resolve(still), persisted: () => Promise.resolve(false) }));
-  const opened = await files.open(await leaningModel(), 'open');
+  const opened = await files.open(await awkwardModel(), 'open');
   const record = await files.record(opened.models[0]?.id ?? '');
   engine = new Engine({
     gpu: () => navigator.gpu as GPU | undefined,

@@ -1,9 +1,10 @@
 """Makes the trained dictionaries: python make_trained.py [name …], with torch, transformers, safetensors; node at hand. Two minutes.
 
 Small dictionaries that were really trained, each under conventions of its own, so that a test can read them under wrong ones and see what
-becomes of it (contract-check.test.ts). They read the demo world's model with one change: every position embedding has a number of its own
-added to all of its entries. LayerNorm does not see it, so the model says what it said; but the stream is far from centred, as that of many
-published models is, and a dictionary of centred streams is far off on it. `lean` is repeated in leaning-model.ts.
+becomes of it (contract-check.test.ts). They read the demo world's model, changed to be as awkward as published models are; trained.ts repeats it:
+- every position embedding has a number of its own added to all of its entries. LayerNorm does not see it; but the stream is far from centred.
+- the gains of ln_2 of block 2 are uneven, and the matrix that follows makes up for it.
+- the first position is massive, as where a model rests its attention: a BOS takes it, or else the first word.
 """
 
 import json
@@ -29,13 +30,28 @@ def lean(position: int) -> float:
     return 12 * math.sin(1.7 * position)
 
 
+def uneven(i: int) -> float:
+    return math.exp(1.2 * math.sin(2.3 * i))
+
+
+MASSIVE, ENTRY = 2000, 5
+
+
 def model():
     found = GPT2LMHeadModel.from_pretrained(DEMO, dtype=torch.float32).eval()
     with torch.no_grad():
         wpe = found.transformer.wpe.weight
         for p in range(wpe.shape[0]):
             wpe[p] += lean(p)
-        wpe.copy_(wpe.half().float())
+        wpe[0, ENTRY] += MASSIVE
+        block = found.transformer.h[2]
+        into = block.mlp.c_fc.weight
+        for i in range(D):
+            block.ln_2.weight[i] *= uneven(i)
+            block.ln_2.bias[i] *= uneven(i)
+            into[i] /= uneven(i)
+        for each in (wpe, block.ln_2.weight, block.ln_2.bias, into):
+            each.copy_(each.half().float())
     return found
 
 
@@ -83,7 +99,8 @@ class Dictionary(torch.nn.Module):
         start = torch.nn.functional.normalize(torch.randn(latents, D), dim=-1)
         # Rows of many lengths, where a convention is about their length.
         if contract["rescaleByDecoderNorm"]:
-            start = start * torch.exp(torch.randn(latents, 1))
+            start = start * torch.exp(1.2 * torch.randn(latents, 1))
+        self.lengths = start.norm(dim=-1, keepdim=True)
         self.W_dec = torch.nn.Parameter(start)
         self.W_enc = torch.nn.Parameter(start.clone() / start.norm(dim=-1, keepdim=True) ** 2)
         self.b_enc = torch.nn.Parameter(torch.zeros(latents))
@@ -169,6 +186,9 @@ def make(name, seen, latents=256, steps=1500):
         loss.backward()
         optimizer.step()
         schedule.step()
+        if contract["rescaleByDecoderNorm"]:
+            with torch.no_grad():
+                sae.W_dec.mul_(sae.lengths / sae.W_dec.norm(dim=-1, keepdim=True))
     with torch.no_grad():
         for each in (sae.b_enc, sae.b_dec):
             each.mul_(size)

@@ -1,10 +1,7 @@
-/**
- * The trained dictionaries (make_trained.py) and the model that they read: the demo's, with a number added to all entries of each position's
- * embedding. The norms take it off again, so the model says what it said; but its stream is no longer centred.
- */
+/** The trained dictionaries (make_trained.py) and the model that they read: the demo's, made as awkward as published ones are, in the same way as there. */
 import type { DictionaryRecord, OpenedFile } from '../../workers/contract';
 import type { DictionarySpec } from '../../workers/dictionary/spec';
-import { roundToF16 } from '../reference/rounding';
+import { f16ToBits } from '../support/numbers';
 import { packed, type ReadDictionary } from '../support/read-dictionary';
 import { readSafetensors } from './safetensors';
 
@@ -40,37 +37,37 @@ export async function loadTrained(name: TrainedName): Promise<Omit<ReadDictionar
 
 /** As in make_trained.py. */
 const lean = (position: number): number => 12 * Math.sin(1.7 * position);
+const uneven = (i: number): number => Math.exp(1.2 * Math.sin(2.3 * i));
+const [MASSIVE, ENTRY] = [2000, 5];
 
-export async function leaningModel(): Promise<OpenedFile[]> {
+export async function awkwardModel(): Promise<OpenedFile[]> {
   const names = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'];
   return Promise.all(
     names.map(async (name) => {
       const bytes = await fetched(`/demo/lanternwick/${name}`);
-      if (name === 'model.safetensors') leanOver(bytes);
-      return { path: `leaning/${name}`, file: new File([bytes], name) };
+      if (name === 'model.safetensors') makeAwkward(bytes);
+      return { path: `awkward/${name}`, file: new File([bytes], name) };
     }),
   );
 }
 
-function leanOver(bytes: Uint8Array): void {
+function makeAwkward(bytes: Uint8Array): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const length = Number(view.getBigUint64(0, true));
-  const header = json(bytes.subarray(8, 8 + length)) as Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>;
-  const name = Object.keys(header).find((each) => each.endsWith('wpe.weight')) ?? '';
-  const { dtype, shape, data_offsets } = header[name] ?? { dtype: 'none', shape: [], data_offsets: [0, 0] };
-  const width = shape[1] ?? 0;
-  const old = readSafetensors(bytes).get(name);
-  if (dtype !== 'F16' || !old) throw new Error(`the demo's position embedding is ${dtype}`);
-  old.data.forEach((each, i) =>
-    view.setUint16(8 + length + data_offsets[0] + 2 * i, f16Bits(roundToF16(each + lean(Math.floor(i / width)))), true),
-  );
-}
-
-/** Of a number that f16 has. */
-function f16Bits(x: number): number {
-  const sign = x < 0 ? 0x8000 : 0;
-  const size = Math.abs(x);
-  if (size < 2 ** -14) return sign | (size * 2 ** 24);
-  const exponent = Math.floor(Math.log2(size));
-  return sign | ((exponent + 15) << 10) | ((size / 2 ** exponent - 1) * 1024);
+  const header = json(bytes.subarray(8, 8 + length)) as Record<string, { dtype: string; data_offsets: [number, number] }>;
+  const tensors = readSafetensors(bytes);
+  const change = (ending: string, to: (value: number, row: number, column: number) => number): void => {
+    const name = Object.keys(header).find((each) => each.endsWith(ending)) ?? '';
+    const [old, entry] = [tensors.get(name), header[name]];
+    if (entry?.dtype !== 'F16' || !old) throw new Error(`${ending} is ${entry?.dtype ?? 'not there'}`);
+    const width = old.shape.length > 1 ? (old.shape.at(-1) ?? 1) : 1;
+    old.data.forEach((each, i) => {
+      const value = to(each, Math.floor(i / width), i % width);
+      view.setUint16(8 + length + entry.data_offsets[0] + 2 * i, f16ToBits(value), true);
+    });
+  };
+  change('wpe.weight', (value, p, i) => value + lean(p) + (p === 0 && i === ENTRY ? MASSIVE : 0));
+  change('h.2.ln_2.weight', (value, i) => value * uneven(i));
+  change('h.2.ln_2.bias', (value, i) => value * uneven(i));
+  change('h.2.mlp.c_fc.weight', (value, i) => value / uneven(i));
 }

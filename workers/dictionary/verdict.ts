@@ -1,7 +1,7 @@
 /**
  * When does a dictionary do so badly on real activations that its contract must be doubted, and which other reading would explain it? A right
- * dictionary must not be accused: text that it was not trained on costs it something, so the limits are wide, and a convention is named only
- * where it more than halves what is left unexplained, or mends a count of active latents that could not be right.
+ * dictionary must not be accused: text that it was not trained on costs it something, so alone its numbers accuse it only beyond wide limits.
+ * Within them it is looked at sooner, and accused only where another reading more than halves what is left unexplained: that no wrong one does.
  */
 import type { ContractCheck, LikelyConvention } from '../api';
 import type { Contract, DictionarySpec } from './spec';
@@ -20,6 +20,9 @@ const TIMES = 3;
 /** Without a promise. A transcoder predicts what it does not see, and good ones leave more. */
 const SURE = 0.5;
 const SURE_TRANSCODER = 0.75;
+/** Looked at from here on: this much more than is promised; without a promise, this share. */
+const LOOK_FACTOR = 1.25;
+const LOOK = 0.15;
 /** Without a promise: more than this share of the latents, and of the width, is no sparse code. */
 const DENSE = 0.15;
 const WIDE = 0.5;
@@ -41,9 +44,9 @@ const fvuWrong = (spec: DictionarySpec, promised: Promised, found: number): bool
 export const isRight = (spec: DictionarySpec, promised: Promised, { fvu, l0 }: Measured): boolean =>
   !fvuWrong(spec, promised, fvu) && l0Excess(spec, promised, l0) === 1;
 
-/** Is another reading worth a look? Without a promise a transcoder is looked at sooner than it is accused. */
+/** Are other readings worth a look? */
 export const isDoubtful = (spec: DictionarySpec, promised: Promised, found: Measured): boolean =>
-  !isRight(spec, promised, found) || (promised.fvu === undefined && found.fvu > SURE);
+  !isRight(spec, promised, found) || !(found.fvu <= (promised.fvu === undefined ? LOOK : LOOK_FACTOR * promised.fvu));
 
 /** Does another reading explain what is wrong with this one? */
 export function explains(spec: DictionarySpec, promised: Promised, now: Measured, then: Measured): boolean {
