@@ -99,7 +99,7 @@ class Dictionary(torch.nn.Module):
         start = torch.nn.functional.normalize(torch.randn(latents, D), dim=-1)
         # Rows of many lengths, where a convention is about their length.
         if contract["rescaleByDecoderNorm"]:
-            start = start * torch.exp(1.2 * torch.randn(latents, 1))
+            start = start * torch.exp(2 * torch.randn(latents, 1))
         self.lengths = start.norm(dim=-1, keepdim=True)
         self.W_dec = torch.nn.Parameter(start)
         self.W_enc = torch.nn.Parameter(start.clone() / start.norm(dim=-1, keepdim=True) ** 2)

@@ -1,7 +1,7 @@
 /**
  * When does a dictionary do so badly on real activations that its contract must be doubted, and which other reading would explain it? A right
  * dictionary must not be accused: text that it was not trained on costs it something, so alone its numbers accuse it only beyond wide limits.
- * Within them it is looked at sooner, and accused only where another reading more than halves what is left unexplained: that no wrong one does.
+ * Within them it is looked at sooner, and accused only where another reading leaves far less unexplained: a wrong one does not.
  */
 import type { ContractCheck, LikelyConvention } from '../api';
 import type { Contract, DictionarySpec } from './spec';
@@ -23,6 +23,10 @@ const SURE_TRANSCODER = 0.75;
 /** Looked at from here on: this much more than is promised; without a promise, this share. */
 const LOOK_FACTOR = 1.25;
 const LOOK = 0.15;
+/** Another reading explains what is wrong where it leaves half of what is unexplained, or little more than that with no more active latents. */
+const HALF = 0.5;
+const LESS = 0.6;
+const MORE = 1.1;
 /** Without a promise: more than this share of the latents, and of the width, is no sparse code. */
 const DENSE = 0.15;
 const WIDE = 0.5;
@@ -51,9 +55,9 @@ export const isDoubtful = (spec: DictionarySpec, promised: Promised, found: Meas
 /** Does another reading explain what is wrong with this one? */
 export function explains(spec: DictionarySpec, promised: Promised, now: Measured, then: Measured): boolean {
   const [before, after] = [l0Excess(spec, promised, now.l0), l0Excess(spec, promised, then.l0)];
-  const halved = !(then.fvu > now.fvu / 2);
   if (after > before) return false;
-  return halved || (after < before && after === 1 && !fvuWrong(spec, promised, then.fvu));
+  const helps = then.fvu <= HALF * now.fvu || (then.fvu <= LESS * now.fvu && then.l0 <= MORE * now.l0) || !Number.isFinite(now.fvu);
+  return (helps && Number.isFinite(then.fvu)) || (after < before && after === 1 && !fvuWrong(spec, promised, then.fvu));
 }
 
 export interface Alternative extends Measured {
