@@ -267,7 +267,13 @@ export interface EngineApi {
   ): Promise<{ scores: Record<string, number>; density: Float64Array }>;
   /** Is it read as it was trained? `texts` as its contract says of the BOS, `others` the other way, empty where there is none. */
   checkContract(
-    request: { dictionary: string; texts: number[][]; others: number[][]; special: readonly number[]; promised: { fvu?: number; l0?: number } },
+    request: {
+      dictionary: string;
+      texts: number[][];
+      others: number[][];
+      special: readonly number[];
+      promised: { fvu?: number; l0?: number };
+    },
     job: string,
     progress?: (done: number, of: number) => void,
   ): Promise<ContractCheck>;

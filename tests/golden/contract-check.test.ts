@@ -5,7 +5,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { ContractCheck } from '../../workers/api';
 import type { DictionaryRecord } from '../../workers/contract';
-import type { Contract } from '../../workers/dictionary/spec';
+import type { Contract, DictionarySpec } from '../../workers/dictionary/spec';
 import { Engine } from '../../workers/engine';
 import { Files } from '../../workers/files';
 import { shaders } from '../../workers/gpu/shaders';
@@ -44,19 +44,28 @@ beforeAll(async () => {
   }
 });
 
-async function check(name: TrainedName, change: Partial<Contract> = {}, promised: DictionaryRecord['promised'] = {}): Promise<ContractCheck> {
-  const record = records.get(name);
-  if (!record) throw new Error(`no ${name}`);
-  const contract = { ...record.spec.contract, ...change };
-  await engine.attach({ ...record, spec: { ...record.spec, contract } }, 'attach');
-  const { texts, others } = await contractTexts({
+/** As the page asks, on its own passages. */
+const textsFor = (prependBos: boolean): ReturnType<typeof contractTexts> =>
+  contractTexts({
     given: undefined,
     demo: true,
     most: 256,
     bos: ids.bos,
-    prependBos: contract.prependBos,
+    prependBos,
     tokenize: async (text) => (await files.tokenize(ids.model, text, false)).ids,
   });
+
+async function check(
+  name: TrainedName,
+  change: Partial<Contract> = {},
+  promised: DictionaryRecord['promised'] = {},
+  place: Partial<DictionarySpec> = {},
+): Promise<ContractCheck> {
+  const record = records.get(name);
+  if (!record) throw new Error(`no ${name}`);
+  const contract = { ...record.spec.contract, ...change };
+  await engine.attach({ ...record, spec: { ...record.spec, ...place, contract } }, 'attach');
+  const { texts, others } = await textsFor(contract.prependBos);
   return engine.checkContract({ dictionary: name, texts, others, special: ids.special, promised }, 'check');
 }
 
@@ -69,6 +78,47 @@ test.each(TRAINED)('%s, read as it was trained, is not accused', async (name) =>
     expect(found.likely).toBeUndefined();
     expect(found.positions).toBeGreaterThanOrEqual(256);
   }
+});
+
+test.each(['relu-centred', 'topk-transcoder'] as const)('%s: what is found is what evaluate finds', async (name) => {
+  const found = await check(name);
+  const { texts } = await textsFor(true);
+  const { scores } = await engine.evaluate({ dictionary: name, texts, special: ids.special }, 'evaluate');
+  expect(found.fvu / (scores['fvu'] ?? NaN)).toBeCloseTo(1, 4);
+  expect(found.l0).toBeCloseTo(scores['l0'] ?? NaN, 2);
+  expect(found.positions).toBe(scores['positions']);
+});
+
+test('what reads another place is told where it belongs, and is offered no convention', async () => {
+  const hook = 'blocks.3.hook_attn_out';
+  const found = await check('jumprelu-whole', {}, {}, { hookIn: hook, hookOut: hook });
+  expect(found.ok).toBe(false);
+  expect(found.likely?.[0]).toMatchObject({ field: 'hook', value: 'blocks.3.hook_resid_post', change: {} });
+});
+
+test('what no convention explains is said to be unexplained', async () => {
+  const record = records.get('jumprelu-whole');
+  if (!record) throw new Error('no dictionary');
+  // Of another model: its latents are turned about.
+  const other = { ...record, id: 'other', name: 'other' };
+  const reader = readers.get('jumprelu-whole');
+  const W_enc = record.tensors.find(({ name }) => name === 'W_enc');
+  if (!reader || !W_enc) throw new Error('no encoder');
+  readers.set('other', {
+    close: () => undefined,
+    read: (file, offset, into) => {
+      void reader.read(file, offset, into);
+      if (offset < W_enc.offset || offset >= W_enc.offset + W_enc.bytes) return;
+      const numbers = new Float32Array(into.buffer, into.byteOffset, into.length / 4);
+      for (let start = 0; start < numbers.length; start += 128) numbers.subarray(start, start + 128).reverse();
+    },
+  });
+  await engine.attach(other, 'attach');
+  const { texts, others } = await textsFor(true);
+  const found = await engine.checkContract({ dictionary: 'other', texts, others, special: ids.special, promised: {} }, 'check');
+  expect(found.ok).toBe(false);
+  expect(found.likely).toBeUndefined();
+  expect(found.warning).toContain('No single convention explains it');
 });
 
 /** A dictionary, what is planted, and the convention that is to be named first. */

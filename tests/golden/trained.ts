@@ -25,10 +25,7 @@ const fetched = async (path: string): Promise<Uint8Array<ArrayBuffer>> => {
 const json = (bytes: Uint8Array): unknown => JSON.parse(new TextDecoder().decode(bytes));
 
 export async function loadTrained(name: TrainedName): Promise<Omit<ReadDictionary, 'twin'>> {
-  const [about, bytes] = await Promise.all([
-    fetched(`./fixtures/trained/${name}.json`),
-    fetched(`./fixtures/trained/${name}.safetensors`),
-  ]);
+  const [about, bytes] = await Promise.all([fetched(`./fixtures/trained/${name}.json`), fetched(`./fixtures/trained/${name}.safetensors`)]);
   const { spec, promised } = json(about) as { spec: DictionarySpec; promised: DictionaryRecord['promised'] };
   const tensors = Object.fromEntries([...readSafetensors(bytes)].map(([key, { data }]) => [key, data]));
   const like = { id: name, name, format: 'trained', spec, stored: 'memory', files: [], tensors: [], promised, addedAt: 0 } as const;

@@ -30,7 +30,10 @@ let x: Float32Array = new Float32Array(0);
 let bias = 0;
 
 /** Its bytes come of their places, as they are asked for. */
-function wide(dtype: 'F16' | 'F32'): { record: DictionaryRecord; reader: { read(f: number, o: number, into: Uint8Array): void; close(): void } } {
+function wide(dtype: 'F16' | 'F32'): {
+  record: DictionaryRecord;
+  reader: { read(f: number, o: number, into: Uint8Array): void; close(): void };
+} {
   const spec: DictionarySpec = {
     kind: 'ReLU',
     activation: 'relu',
@@ -61,7 +64,17 @@ function wide(dtype: 'F16' | 'F32'): { record: DictionaryRecord; reader: { read(
     return { ...tensor, shape };
   });
   return {
-    record: { id: `wide-${dtype}`, name: `wide-${dtype}`, format: 'made', spec, stored: 'memory', files: [], tensors, promised: {}, addedAt: 0 },
+    record: {
+      id: `wide-${dtype}`,
+      name: `wide-${dtype}`,
+      format: 'made',
+      spec,
+      stored: 'memory',
+      files: [],
+      tensors,
+      promised: {},
+      addedAt: 0,
+    },
     reader: {
       close: () => undefined,
       read(_file, from, into) {
@@ -70,7 +83,10 @@ function wide(dtype: 'F16' | 'F32'): { record: DictionaryRecord; reader: { read(
         const first = (from - tensor.offset) / (tensor.dtype === 'F16' ? 2 : 4);
         if (tensor.name === 'W_enc' || tensor.name === 'W_dec') {
           const seed = SEED[tensor.name];
-          const out = dtype === 'F16' ? new Uint16Array(into.buffer, into.byteOffset, into.length / size) : new Float32Array(into.buffer, into.byteOffset, into.length / size);
+          const out =
+            dtype === 'F16'
+              ? new Uint16Array(into.buffer, into.byteOffset, into.length / size)
+              : new Float32Array(into.buffer, into.byteOffset, into.length / size);
           const table = dtype === 'F16' ? F16 : VALUES;
           for (let i = 0; i < out.length; i++) out[i] = table[hash(first + i, seed) >>> 24] ?? NaN;
         } else {

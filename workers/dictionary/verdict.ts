@@ -55,9 +55,10 @@ export const isDoubtful = (spec: DictionarySpec, promised: Promised, found: Meas
 /** Does another reading explain what is wrong with this one? */
 export function explains(spec: DictionarySpec, promised: Promised, now: Measured, then: Measured): boolean {
   const [before, after] = [l0Excess(spec, promised, now.l0), l0Excess(spec, promised, then.l0)];
-  if (after > before) return false;
+  // What is itself as bad as that explains nothing.
+  if (after > before || !(then.fvu <= Math.max(fvuLimit(spec, promised), SURE_TRANSCODER))) return false;
   const helps = then.fvu <= HALF * now.fvu || (then.fvu <= LESS * now.fvu && then.l0 <= MORE * now.l0) || !Number.isFinite(now.fvu);
-  return (helps && Number.isFinite(then.fvu)) || (after < before && after === 1 && !fvuWrong(spec, promised, then.fvu));
+  return helps || (after < before && after === 1 && !fvuWrong(spec, promised, then.fvu));
 }
 
 export interface Alternative extends Measured {
@@ -100,7 +101,8 @@ function warningOf(promised: Promised, { fvu, l0 }: Measured, likely: readonly L
 }
 
 const SAYS: { [F in keyof Contract]?: (value: unknown) => string } = {
-  residual: (value) => (value === 'centred' ? 'was trained on a centred stream' : 'was trained on the stream as the model has it, not centred'),
+  residual: (value) =>
+    value === 'centred' ? 'was trained on a centred stream' : 'was trained on the stream as the model has it, not centred',
   normalisation: (value) =>
     value === 'none'
       ? 'was trained on inputs that were not normalised'
@@ -111,7 +113,8 @@ const SAYS: { [F in keyof Contract]?: (value: unknown) => string } = {
   subtractBDec: (value) => (value === true ? 'has b_dec subtracted before encoding' : 'does not have b_dec subtracted before encoding'),
   rescaleByDecoderNorm: (value) =>
     value === true ? 'has its pre-activations multiplied by ‖W_dec‖' : 'does not have its pre-activations multiplied by ‖W_dec‖',
-  normGain: (value) => (value === true ? 'reads what leaves the norm, its gain and bias included' : 'reads the norm’s output before its gain'),
+  normGain: (value) =>
+    value === true ? 'reads what leaves the norm, its gain and bias included' : 'reads the norm’s output before its gain',
   prependBos: (value) => (value === true ? 'was trained on texts that begin with a BOS' : 'was trained on texts without a BOS'),
 };
 

@@ -75,7 +75,8 @@ export function named(dictionary: DictionaryInfo, change: Partial<Contract>): st
   return Object.entries(change)
     .flatMap(([field, value]) => {
       // Its number goes with the normalisation, and is 1 with any other.
-      if (field === 'scale') return change.normalisation === undefined || change.normalisation === 'scale' ? [`scale ${number(Number(value))}`] : [];
+      if (field === 'scale')
+        return change.normalisation === undefined || change.normalisation === 'scale' ? [`scale ${number(Number(value))}`] : [];
       const found = all.find((each) => each.field === field);
       return found ? [`${found.name}: ${said(found, value)}`] : [];
     })

@@ -85,9 +85,17 @@ it('a gain on, off, and both', () => {
 it('fvu and the scale are what they are called', () => {
   const mean = Array.from({ length: D }, (_, i) => Array.from({ length: ROWS }, (_, r) => at(x, r * D + i)).reduce((a, b) => a + b) / ROWS);
   expect(fvu(x, x, D)).toBe(0);
-  expect(fvu(x, x.map((_, i) => at(mean, i % D)), D)).toBeCloseTo(1, 12);
+  expect(
+    fvu(
+      x,
+      x.map((_, i) => at(mean, i % D)),
+      D,
+    ),
+  ).toBeCloseTo(1, 12);
   const lengths = (rows: ArrayLike<number>): number =>
-    Array.from({ length: ROWS }, (_, r) => Math.hypot(...Array.from({ length: D }, (_, i) => at(rows, r * D + i)))).reduce((a, b) => a + b) / ROWS;
+    Array.from({ length: ROWS }, (_, r) => Math.hypot(...Array.from({ length: D }, (_, i) => at(rows, r * D + i)))).reduce(
+      (a, b) => a + b,
+    ) / ROWS;
   const s = scaleTo(x, D, false);
   expect(lengths(x.map((each) => s * each)) / Math.sqrt(D)).toBeCloseTo(1, 5);
 });

@@ -72,6 +72,9 @@ describe('another reading', () => {
     expect(verdict(SPEC, {}, now(0.3, 60), [other(0.17, 50)]).ok).toBe(false);
     expect(verdict(SPEC, {}, now(0.3, 60), [other(0.17, 80)]).ok).toBe(true);
   });
+  it('that leaves most unexplained itself explains nothing', () => {
+    expect(verdict(SPEC, {}, now(8, 60), [other(1.3, 60)]).likely).toBeUndefined();
+  });
   it('is not named where it makes a strange count of latents stranger', () => {
     expect(verdict(SPEC, { l0: 60 }, now(0.8, 200), [other(0.1, 400)]).likely).toBeUndefined();
   });
@@ -81,7 +84,10 @@ describe('another reading', () => {
   });
   it('the best comes first', () => {
     const better = other(0.1, 60, { field: 'subtractBDec', value: false, change: { subtractBDec: false } });
-    expect(verdict(SPEC, {}, now(0.9, 60), [other(0.4, 60), better]).likely?.map(({ field }) => field)).toEqual(['subtractBDec', 'residual']);
+    expect(verdict(SPEC, {}, now(0.9, 60), [other(0.4, 60), better]).likely?.map(({ field }) => field)).toEqual([
+      'subtractBDec',
+      'residual',
+    ]);
   });
 });
 
