@@ -433,6 +433,24 @@ export interface LatentInfo {
   cosine: number;
   norm: number;
 }
+/** Extension. A dictionary on real activations, special tokens left out; `ok: false` comes with a warning that names the convention that is likely wrong, where one explains it. */
+export interface ContractCheck {
+  fvu: number; // Σ‖y − ŷ‖² / Σ‖y − ȳ‖²
+  l0: number; // active latents a position
+  positions: number;
+  promised?: { fvu?: number; l0?: number }; // by its files
+  ok: boolean;
+  likely?: LikelyConvention[]; // best first
+  warning?: string;
+}
+export interface LikelyConvention {
+  field: keyof Contract | 'hook';
+  value: string | number | boolean;
+  fvu: number; // read so
+  l0: number;
+  change: Partial<Contract>; // for overrideContract; empty for a hook
+  say: string;
+}
 export interface Opened {
   models: ModelInfo[];
   dictionaries: DictionaryInfo[];
@@ -484,6 +502,7 @@ export interface DictionaryInfo {
   dOut: number;
   latents: number;
   contract: Record<string, string | number | boolean>;
+  fileSays?: Partial<Contract>; // extension: what its files say, of the conventions that a person has overridden
   fits: string[];
 }
 export interface VectorInfo {

@@ -4,6 +4,7 @@
  */
 import type {
   ChatOptions,
+  ContractCheck,
   DeviceInfo,
   DictionaryInfo,
   EmbedderInfo,

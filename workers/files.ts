@@ -212,6 +212,7 @@ export class Files implements FilesApi {
   overrideContract(id: string, change: Partial<Contract>): Promise<DictionaryRecord> {
     return this.library.changeDictionary(id, (record) => ({
       ...record,
+      read: record.read ?? record.spec.contract,
       spec: { ...record.spec, contract: changedContract(record, change) },
     }));
   }

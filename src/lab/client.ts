@@ -335,6 +335,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       attach: dictionary,
       leave: (id) => endStreams((request) => names(request, id)),
       changed: () => changed({ kind: 'shelf' }),
+      demo: (each) => demo.isDemo(each),
     }),
     ...findLatents({ engine, files, text, coming, model, attach: dictionary, detailed, changed: labelled }),
     ...useTexts({ engine, files, text, coming, model, attach: dictionary, changed: () => changed({ kind: 'shelf' }) }),

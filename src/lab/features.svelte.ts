@@ -1,5 +1,5 @@
 /** What one dictionary finds in the prompt, with the dials in force and, to compare, without them; and the latent that is looked at. */
-import type { DictionaryInfo, Edit, Lab, LatentInfo, SparseRows } from '../../workers/api';
+import type { DictionaryInfo, Edit, Lab, LatentInfo, ModelInfo, SparseRows } from '../../workers/api';
 import type { Dials } from './dials.svelte';
 import { labError } from './jobs';
 import { activeAt, along, peak, startOf, strongest, tokensOf, type LatentSort } from './latents';
@@ -39,6 +39,8 @@ export class FeaturesStore {
   #looked = $state.raw<Looked | undefined>();
   busy = $state(false);
   problem = $state.raw<{ message: string; hint: string; code: string } | undefined>();
+  /** Dictionaries that are on the GPU beside this model, which takes them along when it goes. */
+  #ready = $state.raw<{ model: ModelInfo; ids: readonly string[] } | undefined>();
   #ticket = 0;
   #look = 0;
 
@@ -59,10 +61,13 @@ export class FeaturesStore {
   /** Are neurons looked at? Then the layer that they are of. */
   layer: number | undefined = $derived(this.dictionary && isNeurons(this.dictionary.id) ? layerOf(this.dictionary.id) : undefined);
   working: DictionaryInfo | undefined = $derived(this.dictionary && this.fits(this.dictionary) ? this.dictionary : undefined);
-  /** The dictionary to encode live while text is written: one that the person chose. */
-  watched: string | undefined = $derived(
-    this.live && this.chosen !== undefined && this.working?.id === this.chosen ? this.chosen : undefined,
-  );
+  /** The dictionary whose latents can be told live: one that the person chose, or the first that fits, once it is on the GPU. */
+  heard: string | undefined = $derived.by(() => {
+    const { working } = this;
+    return working && (working.id === this.chosen || this.#isReady(working)) ? working.id : undefined;
+  });
+  /** The one to encode live while text is written. */
+  watched: string | undefined = $derived(this.live ? this.heard : undefined);
 
   #here: Encoded | undefined = $derived(this.encoded?.dictionary === this.working?.id ? this.encoded : undefined);
   tokens: Encoded['tokens'] = $derived(this.#here?.tokens ?? []);
@@ -87,6 +92,28 @@ export class FeaturesStore {
   fits({ fits }: DictionaryInfo): boolean {
     const { model } = this.machine;
     return model !== undefined && fits.includes(model.id);
+  }
+
+  #isReady({ id }: DictionaryInfo): boolean {
+    return this.#ready !== undefined && this.#ready.model === this.machine.model && this.#ready.ids.includes(id);
+  }
+  #nowReady(id: string, model: ModelInfo | undefined): void {
+    if (!model || model !== this.machine.model) return;
+    const ids = this.#ready?.model === model ? this.#ready.ids : [];
+    if (!ids.includes(id)) this.#ready = { model, ids: [...ids, id] };
+  }
+
+  /** The first that fits is fetched unasked, for its live latents, when nothing waits for the GPU: never before a first token. */
+  async bring(): Promise<void> {
+    const { working } = this;
+    const { model } = this.machine;
+    const [first] = this.prompt.tokens;
+    if (!working || !this.live || this.heard !== undefined || !first) return;
+    // Where it fails, whoever opens it in Features is told why.
+    await this.lab.encode({ dictionary: working.id, prompt: [first.id] }).then(
+      () => this.#nowReady(working.id, model),
+      () => undefined,
+    );
   }
 
   choose(id: string): void {
@@ -136,6 +163,7 @@ export class FeaturesStore {
   async run(): Promise<void> {
     const ticket = ++this.#ticket;
     const dictionary = this.working?.id;
+    const { model } = this.machine;
     const tokens = this.prompt.tokens.slice(0, MOST_TOKENS).map(({ id, piece }) => ({ id, piece }));
     if (dictionary === undefined || tokens.length === 0) {
       this.encoded = undefined;
@@ -148,6 +176,7 @@ export class FeaturesStore {
       const edited = await ask(this.dials.edits());
       const baseline = this.dials.active && this.dials.compare ? await ask([]) : undefined;
       if (ticket !== this.#ticket) return;
+      this.#nowReady(dictionary, model);
       this.encoded = { dictionary, tokens, edited, ...(baseline ? { baseline } : {}) };
       this.problem = undefined;
     } catch (thrown) {

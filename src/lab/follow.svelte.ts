@@ -30,6 +30,11 @@ export function followReading(bench: Bench): void {
     return bench.whenQuiet(200, () => features.run());
   });
   $effect(() => {
+    // After a first text: what it cost to come does not stand between a person and the first word.
+    if (!features.working || !features.live || features.heard !== undefined || stream.running || !stream.steps.length) return;
+    return bench.whenQuiet(800, () => features.bring());
+  });
+  $effect(() => {
     void features.latent;
     if (bench.instrument !== 'features' || !features.working) return;
     return bench.whenQuiet(80, () => features.look());

@@ -171,6 +171,18 @@ describe('a contract', () => {
     expect((await api.overrideContract(id, { normalisation: 'none' })).spec.contract).toMatchObject({ residual: 'centred', scale: 1 });
     expect((await refusal(() => api.overrideContract('dictionary-x', {}))).code).toBe('dictionary-unknown');
   });
+  it('remembers what the file says of what was overridden, and goes back to it', async () => {
+    const { api, id } = await one();
+    const said = async () => (await api.dictionaries()).find((each) => each.id === id)?.fileSays;
+    expect(await said()).toBeUndefined();
+    await api.overrideContract(id, { residual: 'centred', normalisation: 'scale', scale: 0.5 });
+    await api.overrideContract(id, { subtractBDec: false });
+    expect(await said()).toEqual({ residual: 'raw', normalisation: 'none', scale: 1, subtractBDec: true });
+    await api.overrideContract(id, { residual: 'raw' });
+    expect(await said()).toEqual({ normalisation: 'none', scale: 1, subtractBDec: true });
+    await api.overrideContract(id, (await said()) ?? {});
+    expect(await said()).toBeUndefined();
+  });
   it.each([
     [{ residual: 'folded' }],
     [{ normalisation: 'batch' }],

@@ -56,6 +56,7 @@ function made(context = 4) {
     attach: (id) => note('attach', id, undefined),
     leave: (id) => note('leave', id, undefined),
     changed: () => calls.push(['changed']),
+    demo: () => false,
   });
   return { calls, lab };
 }
