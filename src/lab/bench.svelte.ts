@@ -10,6 +10,7 @@ import { onShelf } from './dial';
 import { Dials } from './dials.svelte';
 import { FeaturesStore } from './features.svelte';
 import { followReading } from './follow.svelte';
+import { LabelsStore } from './labels.svelte';
 import { LensStore } from './lens.svelte';
 import { Machine } from './machine.svelte';
 import type { Quiet } from './quiet';
@@ -36,6 +37,7 @@ export class Bench {
   readonly stream: Stream;
   readonly lens: LensStore;
   readonly features: FeaturesStore;
+  readonly labels: LabelsStore;
   instrument = $state<Instrument>('generate');
   /** Everything is kept for use without a network. */
   offline = $state(false);
@@ -71,7 +73,8 @@ export class Bench {
       () => this.machine.model?.id,
       () => this.shelf.dictionaries,
     );
-    this.features = new FeaturesStore(lab, this.machine, this.shelf, this.prompt, this.dials);
+    this.labels = new LabelsStore(lab);
+    this.features = new FeaturesStore(lab, this.machine, this.shelf, this.prompt, this.dials, this.labels);
     this.stream = new Stream(lab, this.prompt, this.dials, this.toasts, () => this.features.watched);
     this.lens = new LensStore(lab, this.prompt, this.dials, this.stream);
     this.machine.using = this.#session.using;
@@ -163,6 +166,7 @@ export class Bench {
     switch (change.kind) {
       case 'shelf':
         void this.shelf.refreshModels();
+        void this.labels.again();
         void this.shelf.refreshDictionaries().then(() => {
           this.dials.keepLatents();
           this.features.keepOnly(this.shelf.dictionaries);

@@ -2,6 +2,7 @@
 import type { DictionaryInfo, Edit, Lab, LatentInfo, SparseRows } from '../../workers/api';
 import type { Dials } from './dials.svelte';
 import { labError } from './jobs';
+import type { LabelsStore } from './labels.svelte';
 import { activeAt, along, peak, startOf, strongest, tokensOf, type LatentSort } from './latents';
 import type { Machine } from './machine.svelte';
 import type { PromptStore } from './prompt.svelte';
@@ -31,6 +32,10 @@ export class FeaturesStore {
   latent = $state<number | undefined>();
   live = $state(true);
   sort = $state<LatentSort>('value');
+  /** The dictionary that is read beside it. */
+  besideId = $state<string | undefined>();
+  /** On what share of a text's tokens each latent of a dictionary is active, where somebody has counted: what “rare” then means. */
+  density = $state.raw<{ dictionary: string; of: (latent: number) => number | undefined } | undefined>();
   view = $state<'edited' | 'baseline'>('edited');
   encoded = $state.raw<Encoded | undefined>();
   #looked = $state.raw<Looked | undefined>();
@@ -45,6 +50,7 @@ export class FeaturesStore {
     private readonly shelf: Shelf,
     private readonly prompt: PromptStore,
     private readonly dials: Dials,
+    private readonly labels?: Pick<LabelsStore, 'text'>,
   ) {}
 
   /** The chosen one; without a choice, the first that fits. */
@@ -53,6 +59,15 @@ export class FeaturesStore {
     return dictionaries.find(({ id }) => id === this.chosen) ?? dictionaries.find((each) => this.fits(each));
   });
   working: DictionaryInfo | undefined = $derived(this.dictionary && this.fits(this.dictionary) ? this.dictionary : undefined);
+  /** Those that can be read beside it: they write to the same place, so that directions can be compared. */
+  besides: DictionaryInfo[] = $derived.by(() => {
+    const { working } = this;
+    if (!working) return [];
+    return this.shelf.dictionaries.filter(
+      (each) => each.id !== working.id && this.fits(each) && each.hookOut === working.hookOut && each.dOut === working.dOut,
+    );
+  });
+  beside: DictionaryInfo | undefined = $derived(this.besides.find(({ id }) => id === this.besideId));
   /** The dictionary to encode live while text is written: one that the person chose. */
   watched: string | undefined = $derived(
     this.live && this.chosen !== undefined && this.working?.id === this.chosen ? this.chosen : undefined,
@@ -70,7 +85,12 @@ export class FeaturesStore {
     const { selected } = this.prompt;
     return selected !== undefined && selected < this.tokens.length ? selected : this.tokens.length - 1;
   });
-  active = $derived(activeAt(this.result?.rows ?? [], this.position, this.#counts, this.sort));
+  active = $derived(
+    activeAt(this.result?.rows ?? [], this.position, this.#counts, this.sort, {
+      label: (latent) => this.labels?.text(this.working?.id, latent),
+      density: (latent) => (this.density?.dictionary === this.working?.id ? this.density?.of(latent) : undefined),
+    }),
+  );
   overview = $derived(strongest(this.result?.rows ?? [], this.special, SHOWN));
   along: number[] = $derived(this.latent === undefined ? [] : along(this.result?.rows ?? [], this.latent));
   peak: number = $derived(peak(this.along, this.special));
@@ -90,15 +110,30 @@ export class FeaturesStore {
     this.problem = undefined;
   }
 
-  restore({ dictionary, latent, live }: FeaturesChoice): void {
+  /** The other one of the two that are read side by side takes the front, on this latent. */
+  swap(latent: number): void {
+    const [front, beside] = [this.working, this.beside];
+    if (!front || !beside) return;
+    this.choose(beside.id);
+    this.besideId = front.id;
+    this.latent = latent;
+  }
+
+  restore({ dictionary, latent, live, beside }: FeaturesChoice): void {
+    this.besideId = beside;
     this.chosen = dictionary;
     this.latent = latent;
     this.live = live;
   }
 
   choice(): FeaturesChoice {
-    const { chosen, latent, live } = this;
-    return { ...(chosen === undefined ? {} : { dictionary: chosen }), ...(latent === undefined ? {} : { latent }), live };
+    const { chosen, latent, live, besideId } = this;
+    return {
+      ...(chosen === undefined ? {} : { dictionary: chosen }),
+      ...(latent === undefined ? {} : { latent }),
+      ...(besideId === undefined ? {} : { beside: besideId }),
+      live,
+    };
   }
 
   /** A dictionary left the shelf. */

@@ -2,7 +2,7 @@
 import type { Bench } from './bench.svelte';
 
 export function followReading(bench: Bench): void {
-  const { prompt, machine, dials, stream, lens, features } = bench;
+  const { prompt, machine, dials, stream, lens, features, labels } = bench;
   $effect(() => {
     void [prompt.source, machine.model, machine.chat];
     const timer = setTimeout(() => void prompt.read(), 120);
@@ -28,6 +28,10 @@ export function followReading(bench: Bench): void {
     if (bench.instrument !== 'features' || !features.working || stream.running) return;
     void [prompt.ids, dials.structure, dials.live, dials.compare];
     return bench.whenQuiet(200, () => features.run());
+  });
+  $effect(() => {
+    const shown = new Set([features.dictionary?.id, features.beside?.id, ...dials.list.map(({ latent }) => latent?.dictionary)]);
+    return bench.whenQuiet(60, () => Promise.all([...shown].map((id) => id && labels.show(id))));
   });
   $effect(() => {
     void features.latent;

@@ -60,6 +60,30 @@ function made() {
 }
 const second = (shelf: { dictionaries: DictionaryInfo[] }): DictionaryInfo => shelf.dictionaries[1] ?? dictionary('d', []);
 
+describe('Two dictionaries side by side', () => {
+  it('are those that fit and write to one place; the second may take the front; the choice is kept', () => {
+    const { features, shelf, machine } = made();
+    const wide = { ...dictionary('wide', ['m']), latents: 64 };
+    shelf.dictionaries.push(wide, { ...dictionary('elsewhere', ['m']), hookOut: 'blocks.2.hook_resid_post' }, dictionary('none', ['x']));
+    features.choose('d');
+    features.latent = 3;
+    expect(features.besides.map(({ id }) => id)).toEqual(['wide']);
+    expect(features.beside).toBeUndefined();
+    features.besideId = 'elsewhere';
+    expect(features.beside).toBeUndefined();
+    features.besideId = 'wide';
+    expect(features.beside?.id).toBe('wide');
+    expect(features.choice()).toMatchObject({ dictionary: 'd', latent: 3, beside: 'wide' });
+    features.swap(40);
+    expect([features.working?.id, features.beside?.id, features.latent]).toEqual(['wide', 'd', 40]);
+    features.restore({ live: true });
+    expect(features.beside).toBeUndefined();
+    features.restore({ dictionary: 'd', beside: 'wide', live: true });
+    machine.model = { id: 'other' };
+    expect(features.besides).toEqual([]);
+  });
+});
+
 describe('Features', () => {
   it('opens on the first dictionary that fits, and watches only one that was chosen', () => {
     const { features } = made();
