@@ -6,7 +6,9 @@ import type {
   ChatOptions,
   DeviceInfo,
   DictionaryInfo,
+  FoundLatents,
   Hook,
+  Label,
   ModelInfo,
   Opened,
   Planned,
@@ -70,6 +72,8 @@ export interface DictionaryRecord {
   tensors: StoredTensor[];
   /** The model it says that it was trained on, as its publisher writes it. */
   model?: string;
+  /** Its id on Neuronpedia, “gpt2-small/8-res-jb”, where its files give one. */
+  neuronpedia?: string;
   /** What its card promises, where it does. */
   promised: { l0?: number; fvu?: number };
   /** What a person should know of how it was read; absent where there is nothing. */
@@ -134,6 +138,13 @@ export interface FilesApi {
   dictionary(id: string): Promise<DictionaryRecord>;
   /** A person's word against the file's: kept with the dictionary, and checked (`contract-invalid`). */
   overrideContract(id: string, change: Partial<Contract>): Promise<DictionaryRecord>;
+  labels(dictionary: string): Promise<Label[]>;
+  /** The person's own label of a latent; an empty text takes it away. */
+  label(dictionary: string, latent: number, text: string, note?: string): Promise<void>;
+  openLabels(files: readonly OpenedFile[], dictionary: string, job: string, progress?: OnProgress): Promise<Opened>;
+  /** The person's own labels as the text of a labels.json. */
+  exportLabels(dictionary: string): Promise<{ name: string; text: string }>;
+  findLabels(dictionary: string, words: string, top: number): Promise<FoundLatents>;
 }
 
 /** An edit as the engine takes it: vectors are numbers, prompts are ids, `at` is never absent. */
@@ -189,6 +200,32 @@ export interface EngineLatent {
   neighbours: { latent: number; cosine: number }[];
   cosine: number;
   norm: number;
+}
+
+/** experiments/promotes.ts, contrast.ts and similar.ts say what each is. */
+export interface EnginePromotes {
+  dictionary: string;
+  token: number;
+  sign: 1 | -1;
+  top: number;
+}
+export interface EngineFiring {
+  ids: number[];
+  /** From 0, at least one. */
+  positions: number[];
+}
+export interface EngineContrast {
+  dictionary: string;
+  here: EngineFiring[];
+  not: EngineFiring[];
+  each: 'min' | 'mean';
+  top: number;
+}
+export interface EngineSimilar {
+  dictionary: string;
+  latent: number;
+  other: string;
+  top: number;
 }
 
 export interface EngineGenerate {
@@ -256,6 +293,10 @@ export interface EngineApi {
   encode(request: EngineEncode, job: string): Promise<SparseRows>;
   /** What one latent's weights tell; tokens and latents at most `top` a list. */
   latent(request: { dictionary: string; latent: number; top: number }): Promise<EngineLatent>;
+  promotes(request: EnginePromotes): Promise<FoundLatents>;
+  contrast(request: EngineContrast, job: string, progress?: (done: number, of: number) => void): Promise<FoundLatents>;
+  /** Of two dictionaries that are both on the GPU. */
+  similar(request: EngineSimilar): Promise<{ latent: number; cosine: number }[]>;
   /** Scores over texts (token ids), and each latent's density; `special` tokens are left out. */
   evaluate(
     request: { dictionary: string; texts: number[][]; special: readonly number[] },

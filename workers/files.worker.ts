@@ -44,6 +44,11 @@ const api: FilesApi = {
   openVectors: async (file, model) => (await started).openVectors(file, model),
   dictionaries: async () => (await started).dictionaries(),
   dictionary: async (id) => (await started).dictionary(id),
+  labels: async (dictionary) => (await started).labels(dictionary),
+  label: async (dictionary, latent, text, note) => (await started).label(dictionary, latent, text, note),
+  openLabels: async (files, dictionary, job, progress) => (await started).openLabels(files, dictionary, job, progress),
+  exportLabels: async (dictionary) => (await started).exportLabels(dictionary),
+  findLabels: async (dictionary, words, top) => (await started).findLabels(dictionary, words, top),
   overrideContract: async (id, change) => (await started).overrideContract(id, change),
 };
 

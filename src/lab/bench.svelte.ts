@@ -175,6 +175,8 @@ export class Bench {
       case 'vectors':
         void this.shelf.refreshVectors().then(() => this.dials.keepOnly(this.shelf.vectors));
         break;
+      case 'labels':
+        break;
       case 'device':
         this.machine.heard(change.event);
         break;

@@ -10,6 +10,7 @@ import { LabError, throwIfAborted } from '../../workers/errors';
 import { version } from '../../package.json';
 import { Coming } from './coming';
 import type { DemoWorld } from './demo';
+import { findLatents } from './find-latents';
 import { resolveEdits } from './edits';
 import { LiveGeneration, type Opening } from './generation';
 import { asJob, notYet, told } from './jobs';
@@ -24,6 +25,7 @@ export type LabChange =
   | { kind: 'model'; model: ModelInfo | undefined; using?: Using }
   | { kind: 'shelf' }
   | { kind: 'vectors' }
+  | { kind: 'labels'; dictionaries: readonly string[] }
   | { kind: 'device'; event: EngineEvent }
   | { kind: 'trouble'; error: unknown };
 
@@ -72,6 +74,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   const stepped = (job: Job | undefined) => job?.progress && Comlink.proxy((done: number, of: number) => job.progress?.(done, of));
   const detailed = (job: Job | undefined): OnProgress | undefined =>
     job?.progress && Comlink.proxy<OnProgress>(({ done, of, ...detail }) => job.progress?.(done, of, detail));
+
+  const labelled = (dictionaries: readonly string[]) => changed({ kind: 'labels', dictionaries: [...new Set(dictionaries)] });
 
   const engineRun = async (request: RunRequest): Promise<EngineRun> => {
     const ids = await text.ids(request.prompt, request.bos);
@@ -176,6 +180,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
           if (opened.models.length + opened.dictionaries.length) navigator.storage?.persist?.().catch(() => undefined);
           changed({ kind: 'shelf' });
           if (opened.vectors.length) changed({ kind: 'vectors' });
+          if (opened.labels.length) labelled(opened.labels.map(({ dictionary: of }) => of));
           return opened;
         },
       ),
@@ -313,6 +318,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       leave: (id) => endStreams((request) => names(request, id)),
       changed: () => changed({ kind: 'shelf' }),
     }),
+    ...findLatents({ engine, files, text, coming, model, attach: dictionary, detailed, changed: labelled }),
     ...vectors,
     vectorFromToken: coming.after(vectors.vectorFromToken),
   };

@@ -9,21 +9,19 @@
  */
 import type { EngineLatent } from '../contract';
 import type { LoadedDictionary } from '../dictionary/load';
-import { isTranscoder } from '../dictionary/spec';
-import { Program, type Op } from '../gpu/commands';
-import { asFloats } from '../gpu/stored';
+import { checkLatent, isTranscoder } from '../dictionary/spec';
+import type { Op } from '../gpu/commands';
 import { pad4 } from '../kernels/grid';
 import { linear, type WeightMatrix } from '../kernels/linear';
 import { LabError } from '../errors';
 import { unembed } from '../model/head';
 import { matrixOf } from '../model/matrices';
-import { Readback } from '../model/readback';
 import type { Runtime } from '../model/runtime';
+import { finalGains, readMatrixRows, readWords } from '../model/weight-words';
 
 export async function latentWeights(model: Runtime, d: LoadedDictionary, latent: number, top: number): Promise<EngineLatent> {
-  if (!Number.isInteger(latent) || latent < 0 || latent >= d.spec.latents)
-    throw new LabError('latent-range', `This dictionary has no latent ${latent}; it has ${d.spec.latents}.`, 'Latents count from 0.');
-  const [encoder, decoder] = await rows(model, [
+  checkLatent(d.spec, latent);
+  const [encoder, decoder] = await readMatrixRows(model, [
     { matrix: d.encoder, row: latent },
     { matrix: d.decoder, row: latent },
   ]);
@@ -42,12 +40,12 @@ export async function latentWeights(model: Runtime, d: LoadedDictionary, latent:
     const name = `${through[1]}.${through[2] === 'attn.hook_z' ? 'attn' : 'mlp'}.out`;
     product(name, 'latent.d', matrixOf(planner.weights, name), 'latent.stream', layout.dModel);
   }
-  const [products, stream] = await read(model, ops, [
+  const [products, stream] = await readWords(model, ops, [
     { buffer: 'sae.pre', words: d.spec.latents },
     { buffer: through ? 'latent.stream' : 'latent.d', words: layout.dModel },
   ]);
   const direction = new Float32Array(layout.dModel);
-  const gains = await gainsOf(model);
+  const gains = await finalGains(model);
   const values = (stream ?? direction).subarray(0, spec.dModel);
   const mean = spec.norm.kind === 'layer' ? values.reduce((sum, each) => sum + each, 0) / spec.dModel : 0;
   values.forEach((each, i) => (direction[i] = (each - mean) * (gains[i] ?? 1)));
@@ -55,7 +53,7 @@ export async function latentWeights(model: Runtime, d: LoadedDictionary, latent:
   pool.need('logits', 4 * layout.vocab);
   // A bias or a cap would be the same for every latent, and is none of its weights.
   const head = unembed(planner, { x: 'final', row0: 0, rows: 1, normed: true, bare: true });
-  const [logits] = await read(model, head, [{ buffer: 'logits', words: spec.vocabOut }]);
+  const [logits] = await readWords(model, head, [{ buffer: 'logits', words: spec.vocabOut }]);
   const norms = d.decoderNorms;
   const norm = norms[latent] ?? 0;
   const cosines = Float32Array.from(products ?? [], (each, i) => each / (norm * (norms[i] ?? 0) || 1));
@@ -78,54 +76,3 @@ export async function latentWeights(model: Runtime, d: LoadedDictionary, latent:
 }
 
 const dot = (a: Float32Array, b: Float32Array): number => a.reduce((sum, each, i) => sum + each * (b[i] ?? 0), 0);
-
-async function gainsOf(model: Runtime): Promise<Float32Array> {
-  const { planner, spec } = model;
-  const at = planner.weights.vectors.get('ln_final.w');
-  if (at === undefined) return new Float32Array(spec.dModel).fill(1);
-  const [gains] = await read(model, [], [{ buffer: 'vecs', words: spec.dModel, from: at }]);
-  return gains ?? new Float32Array(0);
-}
-
-/** Rows of matrices as f32, padded as they lie. */
-async function rows(model: Runtime, wanted: readonly { matrix: WeightMatrix; row: number }[]): Promise<Float32Array<ArrayBuffer>[]> {
-  const places = wanted.map(({ matrix, row }) => {
-    const size = matrix.dtype === 'f32' ? 4 : 2;
-    const piece = matrix.pieces.find(({ row0, rows: count }) => row >= row0 && row < row0 + count);
-    const words = (matrix.k * size) / 4;
-    return { buffer: piece?.buffer ?? '', words, from: (row - (piece?.row0 ?? 0)) * words };
-  });
-  const found = await read(model, [], places);
-  return found.map((raw, i) => {
-    const dtype = wanted[i]?.matrix.dtype;
-    return asFloats(
-      new Uint8Array(raw.buffer, raw.byteOffset, raw.byteLength),
-      dtype === 'f16' ? 'F16' : dtype === 'bf16' ? 'BF16' : 'F32',
-    );
-  });
-}
-
-/** Runs the operations, then reads words [from, from + words) of buffers. */
-async function read(
-  model: Runtime,
-  ops: readonly Op[],
-  places: readonly { buffer: string; words: number; from?: number }[],
-): Promise<Float32Array<ArrayBuffer>[]> {
-  const { gpu, scratch: pool } = model;
-  const readback = new Readback(gpu.limits.maxBufferSize);
-  const copies = places.map(({ buffer, words, from = 0 }, i): Op => {
-    const { to, offset } = readback.reserve(String(i), 4 * words);
-    return { op: 'copy', from: buffer, fromOffset: 4 * from, to, toOffset: offset, bytes: 4 * words };
-  });
-  let program: Program | undefined;
-  try {
-    readback.allocate(gpu, pool);
-    program = await Program.prepare(gpu, [...ops, ...copies], pool);
-    program.run();
-    const bytes = await readback.read(gpu);
-    return places.map((_, i) => new Float32Array(bytes(String(i))));
-  } finally {
-    program?.free();
-    readback.free(gpu);
-  }
-}

@@ -10,6 +10,7 @@ import { LabError, throwIfAborted } from '../errors';
 import type { ByteStore } from './bytes';
 import { modelBusy, storageFull } from './bytes';
 import { hashParts, Meter, piecesOf, writeHashed } from './copy';
+import { KeptLabels } from './labels';
 import type { Locks } from './locks';
 import { MemoryRecords, type Kinds, type RecordStore } from './records';
 
@@ -44,6 +45,7 @@ export class Library {
   readonly #memory = new MemoryRecords();
   readonly #bytes: ByteStore | undefined;
   readonly #kept: RecordStore;
+  readonly labels = new KeptLabels(async (id) => this.#home(await this.dictionary(id)));
   #last: Promise<unknown> = Promise.resolve();
   #stamp = 0;
 
@@ -88,6 +90,11 @@ export class Library {
     return (await this.#memory.get(kind, id)) ?? (await this.#kept.get(kind, id));
   }
 
+  /** Records live where their bytes do. */
+  #home({ stored }: Pick<ModelRecord, 'stored'>): RecordStore {
+    return stored === 'opfs' ? this.#kept : this.#memory;
+  }
+
   /** Refuses before a byte is copied where the browser says that there is no room. */
   async makeRoom(needed: number): Promise<void> {
     if (!this.#bytes) return;
@@ -117,7 +124,7 @@ export class Library {
   changeDictionary(id: string, change: (record: DictionaryRecord) => DictionaryRecord): Promise<DictionaryRecord> {
     return this.#inTurn(async () => {
       const changed = change(await this.dictionary(id));
-      await (changed.stored === 'opfs' ? this.#kept : this.#memory).put('dictionaries', changed);
+      await this.#home(changed).put('dictionaries', changed);
       return changed;
     });
   }
@@ -163,7 +170,7 @@ export class Library {
     return this.#inTurn(async () => {
       const there = await this.#intact(kind, record.id);
       if (there) return there;
-      await (record.stored === 'opfs' ? this.#kept : this.#memory).put(kind, record);
+      await this.#home(record).put(kind, record);
       return record;
     });
   }
@@ -223,6 +230,7 @@ export class Library {
       }
       await this.#memory.remove(kind, id);
       await this.#kept.remove(kind, id);
+      if (kind === 'dictionaries') await this.labels.forget(this.#home(record), id);
       for (const folder of folders) await this.#bytes?.removeFolder(folder);
     } finally {
       for (const release of held) release();

@@ -6,6 +6,7 @@ import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
 import type { DictionaryRecord, ModelRecord } from '../contract';
 import type { VectorInfo } from '../api';
 import { storageError } from './bytes';
+import type { LabelsRecord } from './labels';
 
 export interface VectorRecord {
   id: string;
@@ -18,6 +19,7 @@ export interface Kinds {
   models: ModelRecord;
   vectors: VectorRecord;
   dictionaries: DictionaryRecord;
+  labels: LabelsRecord;
 }
 export type Kind = keyof Kinds;
 
@@ -32,15 +34,19 @@ interface Schema extends DBSchema {
   models: { key: string; value: ModelRecord };
   vectors: { key: string; value: VectorRecord };
   dictionaries: { key: string; value: DictionaryRecord };
+  labels: { key: string; value: LabelsRecord };
 }
 
 /** The stores that each version of the database added; what older versions kept stays as it is. */
-const ADDED: readonly (readonly Kind[])[] = [['models', 'vectors'], ['dictionaries']];
+const ADDED: readonly (readonly Kind[])[] = [['models', 'vectors'], ['dictionaries'], ['labels']];
 export const DATABASE_VERSION = ADDED.length;
 
-/** Brings a database of version `from` (0: none yet) to today's. */
-export function upgrade(db: { createObjectStore(name: Kind, options: { keyPath: 'id' }): unknown }, from: number): void {
-  for (const kind of ADDED.slice(from).flat()) db.createObjectStore(kind, { keyPath: 'id' });
+/** Brings a database of any version to today's: it gains what it has not. */
+export function upgrade(db: {
+  objectStoreNames: { contains(name: Kind): boolean };
+  createObjectStore(name: Kind, options: { keyPath: 'id' }): unknown;
+}): void {
+  for (const kind of ADDED.flat()) if (!db.objectStoreNames.contains(kind)) db.createObjectStore(kind, { keyPath: 'id' });
 }
 
 /** The records in IndexedDB; undefined where the browser gives none. */
@@ -86,6 +92,7 @@ export class MemoryRecords implements RecordStore {
     models: new Map<string, ModelRecord>(),
     vectors: new Map<string, VectorRecord>(),
     dictionaries: new Map<string, DictionaryRecord>(),
+    labels: new Map<string, LabelsRecord>(),
   };
   #of<K extends Kind>(kind: K): Map<string, Kinds[K]> {
     return this.#kinds[kind] as unknown as Map<string, Kinds[K]>;

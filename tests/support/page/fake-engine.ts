@@ -74,6 +74,9 @@ export const fakeEngine: EngineApi = {
   encode: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   latent: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   evaluate: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
+  promotes: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
+  contrast: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
+  similar: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   async use(record, _options, _special, _job, progress) {
     for (let i = 1; i <= 8; i++) {
       progress?.({ stage: 'Loading to the GPU', done: i * 7.6e5, of: 6.1e6 });

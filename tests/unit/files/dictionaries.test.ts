@@ -191,14 +191,16 @@ describe('a contract', () => {
 });
 
 describe('the database', () => {
-  const made = (from: number): string[] => {
+  const made = (...there: string[]): string[] => {
     const names: string[] = [];
-    upgrade({ createObjectStore: (name) => names.push(name) }, from);
+    upgrade({ objectStoreNames: { contains: (name) => there.includes(name) }, createObjectStore: (name) => names.push(name) });
     return names;
   };
-  it('gains a store for dictionaries in its second version, what it keeps untouched', () => {
-    expect(DATABASE_VERSION).toBe(2);
-    expect(made(0)).toEqual(['models', 'vectors', 'dictionaries']);
-    expect(made(1)).toEqual(['dictionaries']);
+  it('gains a store for dictionaries in its second version, one for labels in its third, what it keeps untouched', () => {
+    expect(DATABASE_VERSION).toBe(3);
+    expect(made()).toEqual(['models', 'vectors', 'dictionaries', 'labels']);
+    expect(made('models', 'vectors')).toEqual(['dictionaries', 'labels']);
+    expect(made('models', 'vectors', 'dictionaries')).toEqual(['labels']);
+    expect(made('models', 'vectors', 'dictionaries', 'labels')).toEqual([]);
   });
 });
