@@ -176,6 +176,7 @@ export class Bench {
         void this.shelf.refreshVectors().then(() => this.dials.keepOnly(this.shelf.vectors));
         break;
       case 'labels':
+        void this.labels.again(change.dictionaries);
         break;
       case 'device':
         this.machine.heard(change.event);

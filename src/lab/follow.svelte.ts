@@ -30,8 +30,8 @@ export function followReading(bench: Bench): void {
     return bench.whenQuiet(200, () => features.run());
   });
   $effect(() => {
-    const shown = new Set([features.dictionary?.id, features.beside?.id, ...dials.list.map(({ latent }) => latent?.dictionary)]);
-    return bench.whenQuiet(60, () => Promise.all([...shown].map((id) => id && labels.show(id))));
+    const named = [features.dictionary?.id, features.beside?.id, ...dials.list.map(({ latent }) => latent?.dictionary)];
+    return bench.whenQuiet(60, () => Promise.all(named.map(async (id) => (id === undefined ? undefined : labels.show(id)))));
   });
   $effect(() => {
     void features.latent;

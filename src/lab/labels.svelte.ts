@@ -45,8 +45,9 @@ export class LabelsStore {
   async show(dictionary: string): Promise<void> {
     if (!this.#tickets.has(dictionary)) await this.#read(dictionary);
   }
-  async again(): Promise<void> {
-    await Promise.all([...this.#tickets.keys()].map((id) => this.#read(id)));
+  /** Of those that were read: all, or these. */
+  async again(only?: readonly string[]): Promise<void> {
+    await Promise.all([...this.#tickets.keys()].map(async (id) => (!only || only.includes(id) ? this.#read(id) : undefined)));
   }
 
   /** The person's own; an empty text takes it away. Rejects with what `lab.label` says. */

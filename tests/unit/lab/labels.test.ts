@@ -13,14 +13,14 @@ const label = (latent: number, text: string, source = 'world', more: Partial<Lab
 });
 
 function made(first: Label[] = []) {
-  const state = { kept: first, asked: 0, fails: undefined as unknown };
+  const state = { kept: first, asked: 0, fails: undefined as Error | undefined };
   const waiting: (() => void)[] = [];
   const store = new LabelsStore({
     labels: async () => {
       state.asked++;
       const answer = state.kept;
       if (waiting.length) await new Promise<void>((resolve) => waiting.push(resolve));
-      if (state.fails !== undefined) throw state.fails;
+      if (state.fails) throw state.fails;
       return answer;
     },
     label: ({ latent, text }) => {
