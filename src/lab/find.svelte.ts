@@ -59,9 +59,10 @@ export class FindStore {
   ) {}
 
   /** Of the search in sight, for the dictionary in sight. */
-  result: Found | undefined = $derived(
-    this.found?.mode === this.mode && this.found.dictionary === this.features.working?.id ? this.found : undefined,
-  );
+  result: Found | undefined = $derived.by(() => {
+    const { found, mode } = this;
+    return found?.mode === mode && found.dictionary === this.features.working?.id ? found : undefined;
+  });
 
   get hereText(): string {
     return this.here ?? (this.prompt.chatting ? '' : this.prompt.text);
