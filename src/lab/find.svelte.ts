@@ -150,15 +150,13 @@ export class FindStore {
 
   /** Words are tried with their leading space first, as everywhere on the page; where that is no token, the text as it was typed. */
   async #token(typed: string): Promise<{ id: number; piece: string }> {
-    const tries = typed.startsWith(' ') ? [typed] : [` ${typed}`, typed];
-    for (const each of tries.slice(0, -1)) {
-      const found = await this.lab.token(each).catch(() => undefined);
-      if (found) return found;
-    }
+    const spaced = typed.startsWith(' ') ? typed : ` ${typed}`;
     try {
-      return await this.lab.token(typed);
+      return await this.lab.token(spaced);
     } catch (thrown) {
-      const { pieces } = await this.lab.tokenize(tries[0] ?? typed, { bos: false }).catch(() => ({ pieces: [] }));
+      const asTyped = spaced === typed ? undefined : await this.lab.token(typed).catch(() => undefined);
+      if (asTyped) return asTyped;
+      const { pieces } = await this.lab.tokenize(spaced, { bos: false }).catch(() => ({ pieces: [] }));
       this.pieces = [...new Set(pieces)].slice(0, 6);
       throw thrown;
     }

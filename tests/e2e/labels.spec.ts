@@ -106,6 +106,9 @@ test('labels: dropped with their dictionary, written, exported, kept', async ({ 
   await expect(page.getByRole('article', { name: `Dial the lamp on the rocks · latent ${first}` })).toBeVisible();
   expect(await complaints(page)).toEqual([]);
 
+  // The model as it is: the dial off.
+  await page.getByRole('switch', { name: `the lamp on the rocks · latent ${first} on` }).click();
+
   // Exported, and read again by who imports it.
   await page.keyboard.press('/');
   await expect(finder(page).getByRole('textbox')).toBeFocused();
