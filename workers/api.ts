@@ -148,7 +148,7 @@ export type FindLatents = { dictionary: string; top?: number } & (
 );
 export interface FoundLatent {
   latent: number;
-  /** label: how well the words fit, 0 to 1, own labels after that first. promotes: the logit weight. here: `here` − `not`. */
+  /** label: the share of the words that stand whole in it; own labels come first. promotes: the logit weight. here: `here` − `not`. */
   score: number;
   /** The label that was found. */
   label?: Label;

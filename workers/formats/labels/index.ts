@@ -75,7 +75,7 @@ async function judge(dropped: Dropped, ofModel: boolean): Promise<Verdict> {
 /** The first line as JSON; nothing where it is none. */
 async function firstRecord({ file, path }: Dropped): Promise<unknown> {
   return quietly(async () => {
-    for await (const { text } of linesOf(file, path)) if (text.trim() !== '') return JSON.parse(text) as unknown;
+    for await (const { text } of linesOf(file, path)) return JSON.parse(text) as unknown;
     return undefined;
   });
 }

@@ -2,7 +2,7 @@
  * Lines of text out of a dropped file, packed by gzip or not, one at a time: an export is hundreds of megabytes unpacked, and a hostile file more. What is
  * held is one piece and one line; what comes out is bounded before it is believed.
  */
-import { asLabError } from '../../errors';
+import { asLabError, LabError } from '../../errors';
 import { readPiece } from '../read';
 import { garbage, tooLarge } from './read-label';
 
@@ -10,28 +10,38 @@ import { garbage, tooLarge } from './read-label';
 const UNPACKED = 512e6;
 /** A line has one latent; with an embedding and its examples some 100 kB. */
 const LINE = 16e6;
+const LINES = 5e6;
 const STEP = 1 << 20;
 
+/** Lines that are not blank, and their numbers, from 1. */
 export async function* linesOf(file: File, path: string): AsyncGenerator<{ text: string; line: number }> {
-  const packed = await isPacked(file, path);
   const decoder = new TextDecoder('utf-8', { fatal: true });
-  let rest = '';
-  let line = 0;
+  /** The line that has not ended yet, as it came. */
+  let parts: string[] = [];
+  let length = 0;
+  let line = 1;
   const decoded = (bytes?: Uint8Array): string => {
     try {
       return bytes ? decoder.decode(bytes, { stream: true }) : decoder.decode();
     } catch {
-      throw garbage(`${path}, line ${line + 1},`, 'is no UTF-8 text');
+      throw garbage(`${path}, line ${line},`, 'is no UTF-8 text');
     }
   };
-  for await (const bytes of packed ? unpacked(file, path) : pieces(file, path)) {
-    const lines = (rest + decoded(bytes)).split('\n');
-    rest = lines.pop() ?? '';
-    if (rest.length > LINE) throw tooLarge(`${path}, line ${line + lines.length + 1},`, `is longer than ${LINE / 1e6} million characters`);
-    for (const text of lines) yield { text, line: ++line };
+  for await (const bytes of (await isPacked(file, path)) ? unpacked(file, path) : pieces(file, path)) {
+    const [first = '', ...others] = decoded(bytes).split('\n');
+    parts.push(first);
+    length += first.length;
+    for (const next of others) {
+      const text = parts.join('');
+      if (text.trim() !== '') yield { text, line };
+      if (++line > LINES) throw tooLarge(path, `has more than ${LINES / 1e6} million lines`);
+      parts = [next];
+      length = next.length;
+    }
+    if (length > LINE) throw tooLarge(`${path}, line ${line},`, `is longer than ${LINE / 1e6} million characters`);
   }
-  rest += decoded();
-  if (rest !== '') yield { text: rest, line: line + 1 };
+  const text = parts.join('') + decoded();
+  if (text.trim() !== '') yield { text, line };
 }
 
 /** The whole text of a file. */
@@ -85,7 +95,7 @@ async function* unpacked(file: File, path: string, most = UNPACKED): AsyncGenera
     }
   } catch (thrown) {
     if (failed) throw failed;
-    throw thrown instanceof TypeError ? garbage(path, 'cannot be unpacked: its bytes are damaged or cut short') : thrown;
+    throw thrown instanceof LabError ? thrown : garbage(path, 'cannot be unpacked: its bytes are damaged or cut short');
   } finally {
     await reader.cancel().catch(() => undefined);
   }

@@ -15,7 +15,6 @@ export const isRecord = (value: unknown): value is JsonObject =>
 export async function readNeuronpediaLines(dropped: Dropped, allowance: Allowance): Promise<LabelGroup[]> {
   const groups = new Groups(dropped, allowance);
   for await (const { text, line } of linesOf(dropped.file, dropped.path)) {
-    if (text.trim() === '') continue;
     const where = `${dropped.path}, line ${line},`;
     groups.add(parsed(text, where), where);
   }
