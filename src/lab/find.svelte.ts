@@ -54,7 +54,7 @@ export class FindStore {
   constructor(
     private readonly lab: Lab,
     private readonly machine: Pick<Machine, 'special'>,
-    private readonly features: Pick<FeaturesStore, 'working' | 'position'>,
+    private readonly features: { readonly working: { id: string } | undefined; readonly position: number },
     private readonly prompt: Pick<PromptStore, 'text' | 'ids' | 'chatting'>,
   ) {}
 
