@@ -103,8 +103,11 @@ export interface Lab {
   vector(id: string): Promise<{ info: VectorInfo; data: Float32Array }>;
   vectorFromToken(token: string | number, options: { at: Hook; name?: string }): Promise<VectorInfo>; // the token's column of W_U, as stored
   vectorFromNumbers(name: string, at: Hook, data: Vec): Promise<VectorInfo>;
+  neurons(): Promise<DictionaryInfo[]>; // the MLP neurons of the model in use, a dictionary a layer: neither on the shelf nor stored, their ids are taken wherever a dictionary's is
   latent(request: { dictionary: string; latent: number; top?: number }): Promise<LatentInfo>; // one latent, from its weights alone; lists of at most `top` (10)
   overrideContract(id: string, change: Partial<Contract>): Promise<DictionaryInfo>; // a person's word against the file's, kept with the dictionary
+  embedders(): Promise<EmbedderInfo[]>; // sentence encoders on the shelf, the oldest first
+  embed(request: EmbedRequest, job?: Job): Promise<Tensor>; // [texts, width], each row of length 1; progress in texts
 
   // ---- what latents are called, and how they are found (extensions)
   labels(dictionary: string): Promise<Label[]>; // of every source; by latent, a person's own first
@@ -287,7 +290,7 @@ export interface Step {
   kl?: number;
   dials: { value?: number; strength: number }[];
   reread?: true;
-  latents?: Record<string, [latent: number, value: number][]>; // largest first
+  latents?: Record<string, [latent: number, value: number][]>; // largest first, by magnitude
   truncated?: string[]; // an extension: dictionaries of which more latents were active than came back (the largest 480)
 }
 
@@ -334,7 +337,7 @@ export interface SparseRows {
   errorNorm: number[];
   inputNorm: number[];
 }
-/** Extension. weight: W_U · (w ⊙ (d − mean d)), d the latent's row of W_dec in the stream; cosine: of W_enc and W_dec, NaN for a transcoder; norm: ‖W_dec‖. */
+/** Extension. weight: W_U · (w ⊙ (d − mean d)), d the latent's row of W_dec in the stream; cosine: of W_enc and W_dec, NaN for a transcoder; norm: ‖W_dec‖. Of a neuron: W_in and W_out. */
 export interface LatentInfo {
   promoted: { id: number; piece: string; weight: number }[];
   suppressed: { id: number; piece: string; weight: number }[];
@@ -347,8 +350,24 @@ export interface Opened {
   dictionaries: DictionaryInfo[];
   vectors: VectorInfo[];
   texts: { id: string; name: string }[];
+  embedders: EmbedderInfo[]; // extension
   ignored: { file: string; why: string }[];
   labels: { dictionary: string; count: number; source: string }[]; // extension
+}
+/** Extension: a sentence encoder, for finding labels by meaning. */
+export interface EmbedderInfo {
+  id: string;
+  name: string;
+  bytes: number;
+  pooling: 'mean' | 'cls' | 'graph'; // of its rows of tokens, as its files say; graph: inside the ONNX graph
+  maxTokens: number; // what is longer is cut
+  stored: 'opfs' | 'memory';
+}
+/** Extension. The encoder that came last unless one is named; pooling overrules the files, but not a graph that pools itself. */
+export interface EmbedRequest {
+  texts: readonly string[];
+  embedder?: string;
+  pooling?: 'mean' | 'cls';
 }
 export interface ModelInfo {
   id: string;

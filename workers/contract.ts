@@ -6,6 +6,7 @@ import type {
   ChatOptions,
   DeviceInfo,
   DictionaryInfo,
+  EmbedderInfo,
   FoundLatents,
   Hook,
   Label,
@@ -81,6 +82,30 @@ export interface DictionaryRecord {
   addedAt: number;
 }
 
+/** How a sentence encoder's rows become one vector: their mean, the first of them, or the graph does it itself. */
+export type Pooling = 'mean' | 'cls' | 'graph';
+
+/** Everything the shelf keeps of a sentence encoder. Its ONNX graph is its one file. */
+export interface EmbedderRecord {
+  id: string;
+  name: string;
+  /** config.json's model_type. */
+  type: string;
+  stored: 'opfs' | 'memory';
+  files: StoredFile[];
+  tokenizer: Record<string, unknown>;
+  tokenizerConfig: Record<string, unknown>;
+  pooling: Pooling;
+  /** Tokens of a text at most, special ones included. */
+  maxTokens: number;
+  inputs: string[];
+  /** The output that is read. */
+  output: string;
+  /** Rows of a batch do not touch each other. Not so where activations are quantised over the whole batch. */
+  batches: boolean;
+  addedAt: number;
+}
+
 export interface OpenedFile {
   path: string;
   file: File;
@@ -134,6 +159,8 @@ export interface FilesApi {
   keepVector(info: Omit<VectorInfo, 'id'>, data: Float32Array): Promise<VectorInfo>;
   /** Every vector of a safetensors file, checked before any is kept; they belong to `model`. */
   openVectors(file: OpenedFile, model: string): Promise<VectorInfo[]>;
+  embedders(): Promise<EmbedderInfo[]>;
+  embedder(id: string): Promise<EmbedderRecord>;
   dictionaries(): Promise<DictionaryInfo[]>;
   dictionary(id: string): Promise<DictionaryRecord>;
   /** A person's word against the file's: kept with the dictionary, and checked (`contract-invalid`). */
@@ -145,6 +172,22 @@ export interface FilesApi {
   /** The person's own labels as the text of a labels.json. */
   exportLabels(dictionary: string): Promise<{ name: string; text: string }>;
   findLabels(dictionary: string, words: string, top: number): Promise<FoundLatents>;
+}
+
+/** embedder.worker.ts: sentence encoders, one at a time. Started when a vector is first asked for. */
+export interface EmbedderApi {
+  /** One vector a text, of length 1: [texts, width]. */
+  embed(
+    record: EmbedderRecord,
+    request: { texts: readonly string[]; pooling?: 'mean' | 'cls' },
+    job: string,
+    progress?: (done: number, of: number) => void,
+  ): Promise<Tensor>;
+  cancel(job: string): Promise<void>;
+  /** Frees the encoder, if it is this one. */
+  release(embedder: string): Promise<void>;
+  /** What the worker has loaded of the site, so that it can be kept for use without a network. */
+  loaded(): Promise<string[]>;
 }
 
 /** An edit as the engine takes it: vectors are numbers, prompts are ids, `at` is never absent. */
@@ -290,6 +333,8 @@ export interface EngineApi {
   /** Brings a dictionary onto the GPU beside the model in use; there already, nothing happens. Whatever names it needs it there. */
   attach(record: DictionaryRecord, job: string): Promise<void>;
   detach(dictionary: string): Promise<void>;
+  /** The MLP neurons of the model in use, a dictionary a layer: nothing is to be attached. */
+  neurons(): Promise<DictionaryInfo[]>;
   encode(request: EngineEncode, job: string): Promise<SparseRows>;
   /** What one latent's weights tell; tokens and latents at most `top` a list. */
   latent(request: { dictionary: string; latent: number; top: number }): Promise<EngineLatent>;

@@ -2,7 +2,7 @@
  * The engine as the page's client sees it (contract.ts: EngineApi): one device, one model in use, runs in turn, generations
  * beside them. Independent of workers and Comlink, so that tests and Node with Dawn use the same object.
  */
-import type { DeviceInfo, FoundLatents, Planned, SparseRows } from './api';
+import type { DeviceInfo, DictionaryInfo, FoundLatents, Planned, SparseRows } from './api';
 import type {
   DictionaryRecord,
   EngineApi,
@@ -28,6 +28,7 @@ import type { ModelInfo } from './api';
 import { Gpu } from './gpu/device';
 import type { Library } from './gpu/wgsl';
 import { Attached, type OpenTensors } from './engine-dictionaries';
+import { neuronsInfo } from './dictionary/neurons';
 import { Queue } from './engine-queue';
 import { contrast } from './experiments/contrast';
 import { encode } from './experiments/encode';
@@ -192,6 +193,7 @@ export class Engine implements EngineApi {
       });
       this.model = model;
       this.inUse = inUse;
+      this.attached.serve(model);
     } finally {
       reader.close();
     }
@@ -272,6 +274,10 @@ export class Engine implements EngineApi {
 
   async detach(id: string): Promise<void> {
     await this.queue.run(() => Promise.resolve(this.attached.detach(this.model, id)));
+  }
+
+  neurons(): Promise<DictionaryInfo[]> {
+    return this.steady(() => Promise.resolve(neuronsInfo(this.need().spec, this.needInUse().record)));
   }
 
   encode(request: EngineEncode, job: string): Promise<SparseRows> {

@@ -2,12 +2,13 @@
  * The files worker's work, without the worker: drops opened, the shelf read and cleared, text tokenised. What a browser
  * provides (storage, locks, estimates) is handed in, so that every path runs in a plain test.
  */
-import type { ChatOptions, DictionaryInfo, FoundLatents, Label, ModelInfo, Opened, VectorInfo } from './api';
-import type { DictionaryRecord, FilesApi, FilesStatus, ModelRecord, OnProgress, OpenedFile, Vocabulary } from './contract';
+import type { ChatOptions, DictionaryInfo, EmbedderInfo, FoundLatents, Label, ModelInfo, Opened, VectorInfo } from './api';
+import type { DictionaryRecord, EmbedderRecord, FilesApi, FilesStatus, ModelRecord, OnProgress, OpenedFile, Vocabulary } from './contract';
 import { checkLatent, type Contract } from './dictionary/spec';
 import { LabError, throwIfAborted } from './errors';
 import { chatTemplateOf, namedTokens, renderChat } from './formats/chat';
 import { findDictionaries } from './formats/dictionaries';
+import type { Encoders } from './formats/encoders';
 import { sortDrop } from './formats/huggingface';
 import { LOOSE_READERS, type LooseReaders } from './formats/loose-readers';
 import type { LabelGroup } from './formats/labels/read-label';
@@ -56,8 +57,10 @@ export class Files implements FilesApi {
   async #open(files: readonly OpenedFile[], signal: AbortSignal, progress?: OnProgress): Promise<Opened> {
     progress?.({ stage: 'checking', done: 0, of: 0 });
     const labels = await labelsIn(files);
-    const { candidates, rest, ignored: beside } = await findDictionaries(labels.rest, this.readers);
-    const { models: folders, ignored, reasons } = await sortDrop(rest, files, candidates.length + labels.files.length > 0);
+    const { encoders, others, ignored: parts } = await findEncoders(labels.rest);
+    const { candidates, rest, ignored: beside } = await findDictionaries(others, this.readers);
+    const found = candidates.length + encoders.length + labels.files.length;
+    const { models: folders, ignored, reasons } = await sortDrop(rest, files, found > 0);
     const checked = [];
     for (const folder of folders) {
       throwIfAborted(signal);
@@ -81,13 +84,24 @@ export class Files implements FilesApi {
       const owner = await collect(reasons, () => whose(group, owners));
       if (owner) owned.push({ owner, labels: group.labels });
     }
+    const embedders = [];
+    for (const encoder of encoders) {
+      throwIfAborted(signal);
+      const draft = await collect(reasons, () => encoder.read());
+      if (draft) embedders.push({ draft, file: encoder.graph });
+    }
     throwAll(reasons);
-    const bytes = [...checked.flatMap((each) => each.files.map((file) => file.size)), ...dictionaries.map(({ source }) => source.bytes)];
+    const bytes = [
+      ...embedders.map(({ file }) => file.size),
+      ...checked.flatMap((each) => each.files.map((file) => file.size)),
+      ...dictionaries.map(({ source }) => source.bytes),
+    ];
     const total = bytes.reduce((sum, size) => sum + size, 0);
     await this.library.makeRoom(total);
     const meter = copyMeter(total, progress);
     const models = new Map<string, ModelInfo>();
     const kept: DictionaryRecord[] = [];
+    const encoding = new Map<string, EmbedderInfo>();
     const fresh: string[] = [];
     let batches: LabelBatch[] = [];
     try {
@@ -101,6 +115,12 @@ export class Files implements FilesApi {
         throwIfAborted(signal);
         const { record, fresh: isNew } = await this.library.keepDictionary(each.record, each.source, meter, signal);
         kept.push(record);
+        if (isNew) fresh.push(record.id);
+      }
+      for (const { draft, file } of embedders) {
+        throwIfAborted(signal);
+        const { record, fresh: isNew } = await this.library.keepEmbedder(draft, file, meter, signal);
+        encoding.set(record.id, embedderInfo(record));
         if (isNew) fresh.push(record.id);
       }
       batches = owned.map(({ owner, labels: list }) => ({
@@ -120,8 +140,9 @@ export class Files implements FilesApi {
       dictionaries: distinct.map((record) => dictionaryInfo(record, shelf)),
       vectors: [],
       texts: [],
+      embedders: [...encoding.values()],
       labels: summary(batches),
-      ignored: [...ignored, ...beside, ...labels.ignored],
+      ignored: [...ignored, ...beside, ...parts, ...labels.ignored],
     };
   }
 
@@ -136,6 +157,14 @@ export class Files implements FilesApi {
 
   record(id: string): Promise<ModelRecord> {
     return this.library.model(id);
+  }
+
+  async embedders(): Promise<EmbedderInfo[]> {
+    return (await this.library.embedders()).map(embedderInfo);
+  }
+
+  embedder(id: string): Promise<EmbedderRecord> {
+    return this.library.embedder(id);
   }
 
   async dictionaries(): Promise<DictionaryInfo[]> {
@@ -198,7 +227,15 @@ export class Files implements FilesApi {
       const batches = groups.map(({ labels }) => ({ dictionary, labels }));
       await this.library.labels.add(batches);
       const left = found.rest.map(({ path, file }) => ({ file: path || file.name, why: 'holds no labels' }));
-      return { models: [], dictionaries: [], vectors: [], texts: [], labels: summary(batches), ignored: [...found.ignored, ...left] };
+      return {
+        models: [],
+        dictionaries: [],
+        vectors: [],
+        texts: [],
+        embedders: [],
+        labels: summary(batches),
+        ignored: [...found.ignored, ...left],
+      };
     });
   }
 
@@ -270,4 +307,14 @@ export class Files implements FilesApi {
     building.catch(() => this.#tokenizers.delete(model));
     return building;
   }
+}
+
+/** Sentence encoders are looked for where there is an ONNX graph; the way to the first token needs none of that. */
+async function findEncoders(files: readonly OpenedFile[]): Promise<Encoders> {
+  const any = files.some(({ path, file }) => /\.onnx$/i.test(path || file.name));
+  return any ? (await import('./formats/encoders')).findEncoders(files) : { encoders: [], others: [...files], ignored: [] };
+}
+
+function embedderInfo({ id, name, files, pooling, maxTokens, stored }: EmbedderRecord): EmbedderInfo {
+  return { id, name, bytes: files.reduce((sum, file) => sum + file.bytes, 0), pooling, maxTokens, stored };
 }

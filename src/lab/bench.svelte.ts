@@ -71,7 +71,7 @@ export class Bench {
     this.dials = new Dials(
       lab,
       () => this.machine.model?.id,
-      () => this.shelf.dictionaries,
+      () => this.features.dictionaries,
     );
     this.labels = new LabelsStore(lab);
     this.features = new FeaturesStore(lab, this.machine, this.shelf, this.prompt, this.dials, this.labels);
@@ -189,6 +189,7 @@ export class Bench {
         if (!change.model && this.tour.state.open) this.tour.leave();
         if (change.model?.id !== this.machine.model?.id) {
           this.prompt.forget();
+          this.features.forget();
           if (change.model) void this.lens.trackAgain();
         }
         void this.machine.changed(change.model, change.using).then(() => this.prompt.read());

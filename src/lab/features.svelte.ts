@@ -5,6 +5,7 @@ import { labError } from './jobs';
 import type { LabelsStore } from './labels.svelte';
 import { activeAt, along, peak, startOf, strongest, tokensOf, type LatentSort } from './latents';
 import type { Machine } from './machine.svelte';
+import { isNeurons, layerOf, neuronsNear } from './neurons';
 import type { PromptStore } from './prompt.svelte';
 import type { FeaturesChoice } from './session';
 import type { Shelf } from './shelf.svelte';
@@ -53,16 +54,19 @@ export class FeaturesStore {
     private readonly labels?: Pick<LabelsStore, 'text'>,
   ) {}
 
-  /** The chosen one; without a choice, the first that fits. */
-  dictionary: DictionaryInfo | undefined = $derived.by(() => {
-    const { dictionaries } = this.shelf;
-    return dictionaries.find(({ id }) => id === this.chosen) ?? dictionaries.find((each) => this.fits(each));
-  });
+  /** Those on the shelf, and the neurons of the model in use. */
+  dictionaries: readonly DictionaryInfo[] = $derived.by(() => [...this.shelf.dictionaries, ...this.machine.neurons]);
+  /** The chosen one; without a choice, the first on the shelf that fits. */
+  dictionary: DictionaryInfo | undefined = $derived.by(
+    () => this.dictionaries.find(({ id }) => id === this.chosen) ?? this.shelf.dictionaries.find((each) => this.fits(each)),
+  );
+  /** Are neurons looked at? Then the layer that they are of. */
+  layer: number | undefined = $derived(this.dictionary && isNeurons(this.dictionary.id) ? layerOf(this.dictionary.id) : undefined);
   working: DictionaryInfo | undefined = $derived(this.dictionary && this.fits(this.dictionary) ? this.dictionary : undefined);
   /** Those that can be read beside it: they write to the same place, so that directions can be compared. */
   besides: DictionaryInfo[] = $derived.by(() => {
     const { working } = this;
-    if (!working) return [];
+    if (!working || this.layer !== undefined) return [];
     return this.shelf.dictionaries.filter(
       (each) => each.id !== working.id && this.fits(each) && each.hookOut === working.hookOut && each.dOut === working.dOut,
     );
@@ -119,6 +123,20 @@ export class FeaturesStore {
     this.latent = latent;
   }
 
+  /** The neurons of a layer; without one, of that which was looked at last, or of the middle. */
+  chooseNeurons(layer?: number): void {
+    const found = neuronsNear(this.machine.neurons, layer ?? (isNeurons(this.chosen) ? layerOf(this.chosen ?? '') : undefined));
+    if (found) this.choose(found.id);
+  }
+
+  /** Another model works: what was read of the one before is none of its. */
+  forget(): void {
+    this.#ticket++;
+    this.#look++;
+    this.encoded = this.#looked = undefined;
+    this.busy = false;
+  }
+
   restore({ dictionary, latent, live, beside }: FeaturesChoice): void {
     this.besideId = beside;
     this.chosen = dictionary;
@@ -138,7 +156,7 @@ export class FeaturesStore {
 
   /** A dictionary left the shelf. */
   keepOnly(dictionaries: readonly DictionaryInfo[]): void {
-    if (this.chosen === undefined || dictionaries.some(({ id }) => id === this.chosen)) return;
+    if (this.chosen === undefined || isNeurons(this.chosen) || dictionaries.some(({ id }) => id === this.chosen)) return;
     this.chosen = this.latent = undefined;
     this.encoded = undefined;
   }

@@ -33,7 +33,7 @@ export function tokensOf(rows: Rows): ReadonlyMap<number, number> {
 }
 
 /**
- * The active latents of a token: the largest first; the rarest first, by their density where it is known of all of them, else by the tokens of this prompt; or those
+ * The active latents of a token: the largest first (by magnitude: neurons of a gated MLP take either sign); the rarest first, by their density where it is known of all of them, else by the tokens of this prompt; or those
  * with a label first, by the alphabet.
  */
 export function activeAt(
@@ -44,7 +44,7 @@ export function activeAt(
   { label, density }: Known = UNKNOWN,
 ): ActiveLatent[] {
   const list = (rows[position] ?? []).map(([latent, value]) => ({ latent, value, tokens: tokens.get(latent) ?? 1 }));
-  const byValue = (a: ActiveLatent, b: ActiveLatent) => b.value - a.value || a.latent - b.latent;
+  const byValue = (a: ActiveLatent, b: ActiveLatent) => Math.abs(b.value) - Math.abs(a.value) || a.latent - b.latent;
   if (sort === 'value') return list.sort(byValue);
   if (sort === 'label') {
     const named = list.map((each) => ({ each, text: label(each.latent) }));
@@ -62,9 +62,9 @@ export function activeAt(
 /** One latent's activation at every token; 0 where it rests. */
 export const along = (rows: Rows, latent: number): number[] => rows.map((row) => row.find(([each]) => each === latent)?.[1] ?? 0);
 
-const largest = (values: readonly number[]): number => values.reduce((most, value) => Math.max(most, value), 0);
+const largest = (values: readonly number[]): number => values.reduce((most, value) => (Math.abs(value) > Math.abs(most) ? value : most), 0);
 
-/** The largest of values at tokens; special ones count only where nothing else is active. */
+/** The largest of values at tokens, by magnitude; special ones count only where nothing else is active. */
 export function peak(values: readonly number[], left: ReadonlySet<number>): number {
   return largest(values.filter((_, position) => !left.has(position))) || largest(values);
 }
@@ -75,11 +75,12 @@ export function strongest(rows: Rows, left: ReadonlySet<number>, most: number): 
   const counted = rows.length > left.size ? left : new Set<number>();
   rows.forEach((row, position) => {
     if (counted.has(position)) return;
-    for (const [latent, value] of row) peaks.set(latent, Math.max(value, peaks.get(latent) ?? 0));
+    for (const [latent, value] of row) peaks.set(latent, largest([peaks.get(latent) ?? 0, value]));
   });
   return [...peaks.entries()]
     .map(([latent, value]) => ({ latent, peak: value }))
-    .sort((a, b) => b.peak - a.peak || a.latent - b.latent)
+
+    .sort((a, b) => Math.abs(b.peak) - Math.abs(a.peak) || a.latent - b.latent)
     .slice(0, most);
 }
 

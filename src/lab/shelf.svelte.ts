@@ -72,6 +72,10 @@ export class Shelf {
         await this.refreshDictionaries();
         this.dropped(opened.dictionaries);
       }
+      for (const { dictionary, count, source } of opened.labels) {
+        const name = this.dictionaries.find(({ id }) => id === dictionary)?.name ?? dictionary;
+        this.toasts.show('good', `${count === 1 ? 'One label' : `${count} labels`} for “${name}”, by ${source}.`);
+      }
     } catch (thrown) {
       const error = labError(thrown);
       if (error.code !== 'cancelled') this.problems = error;

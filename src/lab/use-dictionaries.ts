@@ -1,7 +1,7 @@
 /** The part of `window.lab` that uses dictionaries: what is active on a prompt, how good one is on texts, what one latent's weights say, its contract. */
 import * as Comlink from 'comlink';
 import type { Remote } from 'comlink';
-import type { Edit, GenerateRequest, Lab, ModelInfo } from '../../workers/api';
+import type { DictionaryInfo, Edit, GenerateRequest, Lab, ModelInfo } from '../../workers/api';
 import type { EngineApi, EngineEdit, FilesApi } from '../../workers/contract';
 import { LabError, throwIfAborted } from '../../workers/errors';
 import type { Coming } from './coming';
@@ -25,9 +25,10 @@ interface Parts {
 /** A long context is evaluated in pieces of so many tokens: the stream of a whole one is kept three times over. */
 export const PIECE = 1024;
 
-export function useDictionaries(parts: Parts): Pick<Lab, 'encode' | 'evaluate' | 'latent' | 'overrideContract'> {
+export function useDictionaries(parts: Parts): Pick<Lab, 'neurons' | 'encode' | 'evaluate' | 'latent' | 'overrideContract'> {
   const { engine, files, text, coming, model, edits, attach, leave, changed } = parts;
   return {
+    neurons: coming.after(() => told(() => (model(), engine.neurons()))),
     encode: coming.after((request) =>
       told(async () => {
         await attach(request.dictionary);
@@ -89,6 +90,13 @@ export function cut(ids: readonly number[], most: number, bos: number | undefine
   const pieces: number[][] = [];
   for (let at = 0; at < body.length; at += room) pieces.push([...head, ...body.slice(at, at + room)]);
   return pieces.filter(({ length }) => length >= 2);
+}
+
+/** The model's own neurons of this id: they are there with it, so nothing is brought. */
+export async function neuronsOf(engine: Pick<Remote<EngineApi>, 'neurons'>, id: string): Promise<DictionaryInfo> {
+  const found = (await engine.neurons()).find((each) => each.id === id);
+  if (!found) throw new LabError('dictionary-unknown', `The model in use has no “${id}”.`, 'lab.neurons() lists those it has.');
+  return found;
 }
 
 /** Does a generation need this dictionary? */

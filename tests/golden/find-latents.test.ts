@@ -8,16 +8,11 @@ import { shaders } from '../../workers/gpu/shaders';
 import { at } from '../reference/array';
 import { encode } from '../reference/dictionary';
 import { record as recorded } from '../reference/forward';
-import { cosines, logitWeights } from '../reference/latent-weights';
+import { cosines, logitWeights, logitWeightsOf } from '../reference/latent-weights';
 import { VARIANTS } from '../support/engine';
 import { randomDictionary } from '../support/random-dictionary';
-import { randomModel } from '../support/random-model';
+import { CONFIGS, randomModel } from '../support/random-model';
 
-const GPT2 = { model_type: 'gpt2', n_layer: 2, n_embd: 36, n_head: 3, vocab_size: 61, n_positions: 48, activation_function: 'gelu_new' };
-const LLAMA = {
-  ...{ model_type: 'llama', hidden_size: 40, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, intermediate_size: 50 },
-  ...{ vocab_size: 61, max_position_embeddings: 48, rms_norm_eps: 1e-5, rope_theta: 10000, hidden_act: 'silu', tie_word_embeddings: false },
-};
 const IDS = [1, 17, 42, 8, 60, 3, 3, 29, 11];
 const OTHER = [5, 9, 42, 8, 31];
 const WHOLE = 1000;
@@ -35,16 +30,15 @@ beforeAll(async () => {
   await engine.start({ variants: VARIANTS[0] });
 });
 
-describe.each([
-  ['gpt2', GPT2, 36, 144],
-  ['llama', LLAMA, 40, 50],
-] as const)('%s', (_family, config, d, mlp) => {
-  const model = randomModel(config);
+// LayerNorm and its mean; RMS and a gated MLP; norms after the branches.
+describe.each(['GPT-2', 'Llama', 'Gemma 2'] as const)('%s', (family) => {
+  const model = randomModel(CONFIGS[family] ?? {});
+  const { dModel: d, dMlp: mlp, heads, dHead, vocabOut } = model.spec;
   const made = {
     post: randomDictionary({ activation: 'jumprelu', dIn: d, latents: 90, hookIn: 'blocks.0.hook_resid_post', seed: 1 }),
     pre: randomDictionary({ activation: 'topk', k: 8, dIn: d, latents: 70, hookIn: 'blocks.1.hook_resid_pre', seed: 2 }),
     z: randomDictionary({
-      ...{ activation: 'relu', dIn: d, latents: 50, hookIn: 'blocks.1.attn.hook_z', contract: { reshape: 'hook_z' }, seed: 4 },
+      ...{ activation: 'relu', dIn: heads * dHead, latents: 50, hookIn: 'blocks.1.attn.hook_z', contract: { reshape: 'hook_z' }, seed: 4 },
     }),
     neurons: randomDictionary({ activation: 'relu', dIn: mlp, latents: 60, hookIn: 'blocks.0.mlp.hook_post', seed: 7, dtype: 'BF16' }),
     transcoder: randomDictionary({
@@ -95,10 +89,41 @@ describe.each([
   });
 
   test('a token that the model does not write is refused', async () => {
-    for (const token of [-1, 61, 1.5])
+    for (const token of [-1, vocabOut, 1.5])
       await expect(engine.promotes({ dictionary: made.post.record.id, token, sign: 1, top: 3 })).rejects.toMatchObject({
         code: 'token-range',
       });
+  });
+
+  test('the model’s own neurons, by the token that they promote and by where they fire', async () => {
+    const [dictionary, hook] = ['neurons:blocks.1', 'blocks.1.mlp.hook_post'];
+    const axis = (neuron: number): Float64Array => Float64Array.from({ length: mlp }, (_, i) => (i === neuron ? 1 : 0));
+    const wanted = Array.from({ length: mlp }, (_, neuron) => at(logitWeightsOf(axis(neuron), hook, model.spec, model.weights), 42));
+    const scale = Math.max(...wanted.map(Math.abs));
+    const both = await Promise.all(([1, -1] as const).map((sign) => engine.promotes({ dictionary, token: 42, sign, top: WHOLE })));
+    expect(both.reduce((sum, { of }) => sum + of, 0)).toBe(mlp);
+    for (const { latent, score } of both.flatMap(({ latents }) => latents))
+      expect(Math.abs(score - at(wanted, latent)) / scale).toBeLessThan(TOLERANCE);
+    const post = recorded(model.spec, model.weights, IDS).get(hook as never)?.data ?? new Float64Array(0);
+    const value = (row: number, neuron: number): number => at(post, row * mlp + neuron);
+    const most = Math.max(...post);
+    const request = {
+      dictionary,
+      here: [{ ids: IDS, positions: [4] }],
+      not: [{ ids: IDS, positions: [2] }],
+      each: 'min',
+      top: WHOLE,
+    } as const;
+    const { latents } = await engine.contrast({ ...request, here: [...request.here], not: [...request.not] }, 'job');
+    const fires = Array.from({ length: mlp }, (_, n) => n).filter((n) => value(4, n) - Math.max(0, value(2, n)) > 1e-4 * most);
+    const sure = latents.filter(({ score }) => score > 1e-4 * most);
+    expect(sure.map(({ latent }) => latent).sort((a, b) => a - b)).toEqual(fires);
+    expect(fires.length).toBeGreaterThan(0);
+    for (const { latent, score } of sure)
+      expect(Math.abs(score - (value(4, latent) - Math.max(0, value(2, latent)))) / most).toBeLessThan(5e-5);
+    await expect(engine.similar({ dictionary, latent: 1, other: made.post.record.id, top: 3 })).rejects.toMatchObject({
+      code: 'places-differ',
+    });
   });
 
   /** Activations [pos][latent] by the twins. */

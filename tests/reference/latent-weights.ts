@@ -8,13 +8,20 @@ import { tensor, type Dictionary } from './dictionary';
 import { linear } from './linear';
 import type { Weights } from './weights';
 
-/** W_U[t] · (w ⊙ (s − mean s)), s = d, W_O·d or W_out·d; no mean where the norm takes none. [d_vocab] */
+/** W_U[t] · (w ⊙ (s − mean s)), s = d, or g ⊙ W_O·d, g ⊙ W_out·d with the gain of a norm after the branch; no mean where the norm takes none. [d_vocab] */
 export function logitWeights(d: Dictionary, spec: ModelSpec, weights: Weights, latent: number): Float64Array {
   const { dOut, hookOut } = d.spec;
   const row = Float64Array.from({ length: dOut }, (_, i) => at(tensor(d, 'W_dec'), latent * dOut + i));
+  return logitWeightsOf(row, hookOut, spec, weights);
+}
+
+/** The same of a direction at a hook; of a neuron, the axis of hook_post that it is. */
+export function logitWeightsOf(row: Float64Array, hookOut: string, spec: ModelSpec, weights: Weights): Float64Array {
   const layer = weights.layers[Number(/^blocks\.(\d+)\./.exec(hookOut)?.[1] ?? -1)];
   const through = hookOut.endsWith('hook_z') ? layer?.out : hookOut.endsWith('hook_post') ? layer?.mlp?.down : undefined;
-  const stream = through ? linear(row, { weight: through.weight, inputs: through.inputs, outputs: through.outputs }) : row;
+  const after = hookOut.endsWith('hook_z') ? layer?.ln1Post : hookOut.endsWith('hook_post') ? layer?.ln2Post : undefined;
+  const brought = through ? linear(row, { weight: through.weight, inputs: through.inputs, outputs: through.outputs }) : row;
+  const stream = after ? brought.map((each, i) => each * at(after.weight, i)) : brought;
   const mean = spec.norm.kind === 'layer' ? stream.reduce((sum, each) => sum + each, 0) / stream.length : 0;
   const read = stream.map((each, i) => (each - mean) * (weights.lnFinal ? at(weights.lnFinal.weight, i) : 1));
   return linear(read, { weight: weights.unembed.weight, inputs: weights.unembed.inputs, outputs: weights.unembed.outputs });

@@ -8,7 +8,8 @@
  */
 import type { FoundLatents } from '../api';
 import type { EngineContrast, EngineFiring } from '../contract';
-import { roomOf, type LoadedDictionary } from '../dictionary/load';
+import { roomOf } from '../dictionary/load';
+import type { AnyDictionary } from '../dictionary/neurons';
 import { listWords, readList } from '../kernels/dictionary';
 import { LabError } from '../errors';
 import { runBatch } from '../model/run';
@@ -16,7 +17,7 @@ import type { Runtime } from '../model/runtime';
 
 export async function contrast(
   model: Runtime,
-  dictionary: LoadedDictionary,
+  dictionary: AnyDictionary,
   request: Omit<EngineContrast, 'dictionary'>,
   progress?: (done: number, of: number) => void,
   stop?: () => void,
@@ -65,7 +66,7 @@ export async function contrast(
 /** The active latents at each wanted position of one prompt. */
 async function listsOf(
   model: Runtime,
-  dictionary: LoadedDictionary,
+  dictionary: AnyDictionary,
   { ids, positions }: EngineFiring,
 ): Promise<{ pairs: [number, number][]; truncated: boolean }[]> {
   const outside = positions.find((position) => !Number.isInteger(position) || position < 0 || position >= ids.length);

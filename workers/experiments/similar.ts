@@ -4,7 +4,7 @@
  * Both must write to one place: resid_post of a layer is resid_pre of the next.
  */
 import type { EngineSimilar } from '../contract';
-import type { LoadedDictionary } from '../dictionary/load';
+import { isNeurons, type AnyDictionary } from '../dictionary/neurons';
 import { checkLatent } from '../dictionary/spec';
 import { pad4 } from '../kernels/grid';
 import { linear } from '../kernels/linear';
@@ -14,11 +14,17 @@ import { readMatrixRows, readWords } from '../model/weight-words';
 
 export async function similar(
   model: Runtime,
-  d: LoadedDictionary,
-  other: LoadedDictionary,
+  d: AnyDictionary,
+  other: AnyDictionary,
   { latent, top }: Pick<EngineSimilar, 'latent' | 'top'>,
 ): Promise<{ latent: number; cosine: number }[]> {
   checkLatent(d.spec, latent);
+  if (isNeurons(d) || isNeurons(other))
+    throw new LabError(
+      'places-differ',
+      'A model’s own neurons have no decoder to compare.',
+      'lab.latent() lists the neurons of a layer that write alike.',
+    );
   if (samePlace(d.spec.hookOut) !== samePlace(other.spec.hookOut))
     throw new LabError(
       'places-differ',

@@ -43,7 +43,7 @@ export function storageError(thrown: unknown): LabError {
   );
 }
 
-export const modelBusy = (what: 'model' | 'dictionary' = 'model'): LabError =>
+export const modelBusy = (what: 'model' | 'dictionary' | 'embedding model' = 'model'): LabError =>
   new LabError(
     'model-busy',
     `The ${what} is being read, here or in another tab.`,

@@ -5,7 +5,7 @@
  * exist. A folder that no record names and no tab is writing is a leftover (cancelled, failed, closed) and is swept.
  */
 import type { VectorInfo } from '../api';
-import type { DictionaryRecord, FilesStatus, ModelRecord, OnProgress, StoredFile } from '../contract';
+import type { DictionaryRecord, EmbedderRecord, FilesStatus, ModelRecord, OnProgress, StoredFile } from '../contract';
 import { LabError, throwIfAborted } from '../errors';
 import type { ByteStore } from './bytes';
 import { modelBusy, storageFull } from './bytes';
@@ -28,10 +28,13 @@ export interface LibraryParts {
 /** A model that passed every check, before its bytes are copied. `id`, `files` and `stored` come from the copying. */
 export type Draft = Omit<ModelRecord, keyof Shelved>;
 export type DraftRecord = Omit<DictionaryRecord, keyof Shelved>;
+export type DraftEmbedder = Omit<EmbedderRecord, keyof Shelved>;
 /** What the shelf itself says of whatever has bytes on it. */
 type Shelved = Pick<ModelRecord, 'id' | 'files' | 'stored' | 'addedAt'>;
-type Bulky = 'models' | 'dictionaries';
-const PREFIX: Readonly<Record<Bulky, 'model' | 'dictionary'>> = { models: 'model', dictionaries: 'dictionary' };
+type Bulky = 'models' | 'dictionaries' | 'embedders';
+const BULKY: readonly Bulky[] = ['dictionaries', 'embedders', 'models'];
+const PREFIX = { models: 'model', dictionaries: 'dictionary', embedders: 'embedder' } as const;
+const TITLE = { ...PREFIX, embedders: 'embedding model' } as const;
 
 /** A file on its way to the shelf. Without a `blob` that is these bytes already, one is made where there is no disk. */
 export interface Source {
@@ -81,6 +84,21 @@ export class Library {
     return record;
   }
 
+  embedders(): Promise<EmbedderRecord[]> {
+    return this.#all('embedders');
+  }
+
+  async embedder(id: string): Promise<EmbedderRecord> {
+    const record = await this.#get('embedders', id);
+    if (!record)
+      throw new LabError(
+        'embedder-unknown',
+        `No embedding model “${id}” is on the shelf.`,
+        'Choose one of lab.embedders(), or drop its folder again.',
+      );
+    return record;
+  }
+
   async #all<K extends Bulky>(kind: K): Promise<Kinds[K][]> {
     const kept = this.#kept === this.#memory ? [] : await this.#kept.all(kind);
     return [...kept, ...(await this.#memory.all(kind))].sort((a, b) => a.addedAt - b.addedAt);
@@ -118,6 +136,13 @@ export class Library {
     signal?: AbortSignal,
   ): Promise<{ record: DictionaryRecord; fresh: boolean }> {
     return this.#shelve('dictionaries', [source], [JSON.stringify(draft.spec)], (own) => ({ ...draft, ...own }), meter, signal);
+  }
+
+  /** Likewise a sentence encoder, with its ONNX graph. */
+  keepEmbedder(draft: DraftEmbedder, file: File, meter: Meter, signal?: AbortSignal): Promise<{ record: EmbedderRecord; fresh: boolean }> {
+    const source = { bytes: file.size, blob: file, pieces: () => piecesOf(file, file.name, signal) };
+    const texts = [draft.tokenizer, draft.tokenizerConfig, draft.pooling, draft.maxTokens].map((each) => JSON.stringify(each));
+    return this.#shelve('embedders', [source], texts, (own) => ({ ...draft, ...own }), meter, signal);
   }
 
   /** Writes a dictionary's record anew, after whatever is being written now. */
@@ -214,18 +239,19 @@ export class Library {
     return record;
   }
 
-  /** Takes a model, a dictionary or a vector off the shelf and frees its bytes. What is being read is left as it is. */
+  /** Takes a model, a dictionary, an embedding model or a vector off the shelf and frees its bytes. What is being read is left as it is. */
   async remove(id: string): Promise<void> {
     const vector = await this.#kept.get('vectors', id);
     if (vector) return this.#kept.remove('vectors', id);
-    const kind = (await this.#get('dictionaries', id)) ? 'dictionaries' : 'models';
-    const record = kind === 'dictionaries' ? await this.dictionary(id) : await this.model(id);
+    let kind: Bulky = 'models';
+    for (const each of BULKY) if (await this.#get(each, id)) kind = each;
+    const record = (await this.#get(kind, id)) ?? (await this.model(id));
     const folders = record.stored === 'opfs' ? foldersOf([record]) : [];
     const held: (() => void)[] = [];
     try {
       for (const folder of folders) {
         const release = await this.parts.locks.take(folder, 'exclusive');
-        if (!release) throw modelBusy(PREFIX[kind]);
+        if (!release) throw modelBusy(TITLE[kind]);
         held.push(release);
       }
       await this.#memory.remove(kind, id);
@@ -245,7 +271,7 @@ export class Library {
       if (!release) continue;
       try {
         // Asked anew under the lock: the import that held it may just have written its record.
-        const kept = [await this.#kept.all('models'), await this.#kept.all('dictionaries')].flat();
+        const kept = (await Promise.all(BULKY.map((kind) => this.#kept.all(kind)))).flat();
         if (foldersOf(kept).includes(folder)) continue;
         await this.#bytes?.removeFolder(folder);
         swept.push(folder);

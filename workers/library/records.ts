@@ -3,7 +3,7 @@
  * is done last. Records of models that live in memory stay in this tab's memory: their Blobs die with it anyway.
  */
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
-import type { DictionaryRecord, ModelRecord } from '../contract';
+import type { DictionaryRecord, EmbedderRecord, ModelRecord } from '../contract';
 import type { VectorInfo } from '../api';
 import { storageError } from './bytes';
 import type { LabelsRecord } from './labels';
@@ -20,6 +20,7 @@ export interface Kinds {
   vectors: VectorRecord;
   dictionaries: DictionaryRecord;
   labels: LabelsRecord;
+  embedders: EmbedderRecord;
 }
 export type Kind = keyof Kinds;
 
@@ -35,10 +36,11 @@ interface Schema extends DBSchema {
   vectors: { key: string; value: VectorRecord };
   dictionaries: { key: string; value: DictionaryRecord };
   labels: { key: string; value: LabelsRecord };
+  embedders: { key: string; value: EmbedderRecord };
 }
 
 /** The stores that each version of the database added; what older versions kept stays as it is. */
-const ADDED: readonly (readonly Kind[])[] = [['models', 'vectors'], ['dictionaries'], ['labels']];
+const ADDED: readonly (readonly Kind[])[] = [['models', 'vectors'], ['dictionaries'], ['embedders'], ['labels']];
 export const DATABASE_VERSION = ADDED.length;
 
 /** Brings a database of any version to today's: it gains what it has not. */
@@ -93,6 +95,7 @@ export class MemoryRecords implements RecordStore {
     vectors: new Map<string, VectorRecord>(),
     dictionaries: new Map<string, DictionaryRecord>(),
     labels: new Map<string, LabelsRecord>(),
+    embedders: new Map<string, EmbedderRecord>(),
   };
   #of<K extends Kind>(kind: K): Map<string, Kinds[K]> {
     return this.#kinds[kind] as unknown as Map<string, Kinds[K]>;

@@ -1,5 +1,5 @@
 /**
- * Weights read back: rows of matrices as numbers, stretches of buffers after some operations, the final norm's gain. For questions about weights
+ * Weights read back: rows of matrices as numbers, stretches of buffers after some operations, norms' gains. For questions about weights
  * alone, which need no run.
  */
 import { Program, type Op } from '../gpu/commands';
@@ -8,13 +8,19 @@ import type { WeightMatrix } from '../kernels/linear';
 import { Readback } from './readback';
 import type { Runtime } from './runtime';
 
-/** ln_final's gain, [d_model]; ones where the norm has none. */
-export async function finalGains(model: Runtime): Promise<Float32Array> {
+/** A norm's gain by its name, [d_model]; ones where the model has none of this name. */
+export async function normGains(model: Runtime, name: string): Promise<Float32Array> {
   const { planner, spec } = model;
-  const at = planner.weights.vectors.get('ln_final.w');
+  const at = planner.weights.vectors.get(name);
   if (at === undefined) return new Float32Array(spec.dModel).fill(1);
   const [gains] = await readWords(model, [], [{ buffer: 'vecs', words: spec.dModel, from: at }]);
   return gains ?? new Float32Array(0);
+}
+
+/** The gain of the norm between a branch's inside (hook_z, hook_post) and the stream, by name; most models have none. */
+export function gainAfter(hook: string): string {
+  const [, block, branch] = /^(blocks\.\d+)\.(attn\.hook_z|mlp\.hook_post)$/.exec(hook) ?? [];
+  return `${block}.${branch === 'attn.hook_z' ? 'ln1_post' : 'ln2_post'}.w`;
 }
 
 /** Rows of matrices as f32, padded as they lie. */

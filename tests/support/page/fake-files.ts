@@ -61,6 +61,7 @@ export const fakeFiles: FilesApi = {
       vectors: [],
       texts: [],
       labels: [],
+      embedders: [],
       ignored: [{ file: 'README.md', why: 'not a model file' }],
     };
     return opened;
@@ -89,6 +90,8 @@ export const fakeFiles: FilesApi = {
     vectors.delete(id);
     return Promise.resolve(shelf.keep(shelf.models().filter((model) => model.id !== id)));
   },
+  embedders: () => Promise.resolve([]),
+  embedder: () => Promise.reject(new LabError('embedder-unknown', 'No embedding model is on the shelf.', 'Drop one.')),
   vocabulary: () =>
     Promise.resolve({ pieces: PIECES, special: [BOS, EOS, START, END], bos: BOS, eos: [EOS], prependBos: true, chat: query() !== 'base' }),
   tokenize: (_model, text, bos = true) => {

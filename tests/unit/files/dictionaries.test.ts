@@ -196,11 +196,11 @@ describe('the database', () => {
     upgrade({ objectStoreNames: { contains: (name) => there.includes(name) }, createObjectStore: (name) => names.push(name) });
     return names;
   };
-  it('gains a store for dictionaries in its second version, one for labels in its third, what it keeps untouched', () => {
-    expect(DATABASE_VERSION).toBe(3);
-    expect(made()).toEqual(['models', 'vectors', 'dictionaries', 'labels']);
-    expect(made('models', 'vectors')).toEqual(['dictionaries', 'labels']);
-    expect(made('models', 'vectors', 'dictionaries')).toEqual(['labels']);
-    expect(made('models', 'vectors', 'dictionaries', 'labels')).toEqual([]);
+  it('gains the stores that it has not, what it keeps untouched', () => {
+    expect(DATABASE_VERSION).toBe(4);
+    expect(made()).toEqual(['models', 'vectors', 'dictionaries', 'embedders', 'labels']);
+    expect(made('models', 'vectors')).toEqual(['dictionaries', 'embedders', 'labels']);
+    expect(made('models', 'vectors', 'dictionaries', 'labels')).toEqual(['embedders']);
+    expect(made('models', 'vectors', 'dictionaries', 'embedders', 'labels')).toEqual([]);
   });
 });

@@ -9,6 +9,7 @@ const opened = (...ids: string[]): Opened => ({
   vectors: [],
   texts: [],
   labels: [],
+  embedders: [],
   ignored: [],
 });
 

@@ -5,7 +5,7 @@ import type { EngineApi, FilesApi } from '../../../workers/contract';
 import { LabError } from '../../../workers/errors';
 import { Coming } from '../../../src/lab/coming';
 import { Text } from '../../../src/lab/text';
-import { cut, names, useDictionaries } from '../../../src/lab/use-dictionaries';
+import { cut, names, neuronsOf, useDictionaries } from '../../../src/lab/use-dictionaries';
 
 const vocabulary = { pieces: ['<s>', ' a', ' b', ' c'], special: [0], bos: 0, eos: [0], prependBos: true, chat: false };
 
@@ -119,4 +119,12 @@ it('names: a generation needs the dictionaries that it watches and edits', () =>
   expect(names({ watch: ['d'] }, 'd')).toBe(true);
   expect(names({ edits: [{ kind: 'latent', dictionary: 'd', latent: 1, op: 'set', value: 1 }] }, 'd')).toBe(true);
   expect(names({ edits: [{ kind: 'add', vector: 'd', scale: 1 }] }, 'd')).toBe(false);
+});
+
+it('neurons of the model in use are found by their id, and only those there are', async () => {
+  const engine = {
+    neurons: () => Promise.resolve([{ id: 'neurons:blocks.0', hookOut: 'blocks.0.mlp.hook_post' }]),
+  } as unknown as Remote<EngineApi>;
+  expect(await neuronsOf(engine, 'neurons:blocks.0')).toMatchObject({ hookOut: 'blocks.0.mlp.hook_post' });
+  expect(await code(neuronsOf(engine, 'neurons:blocks.1'))).toBe('dictionary-unknown');
 });
