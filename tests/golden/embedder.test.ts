@@ -32,7 +32,7 @@ async function read(name: string): Promise<{ golden: Case; record: EmbedderRecor
   const { encoders } = await findEncoders(fetched.filter(({ path }) => !path.endsWith('case.json')));
   const [encoder] = encoders;
   if (!encoder || encoders.length > 1) throw new Error(`${name}: ${encoders.length} encoders`);
-  const record = { ...(await encoder.read()), id: name, files: [], stored: 'memory', addedAt: 0 } as const;
+  const record: EmbedderRecord = { ...(await encoder.read()), id: name, files: [], stored: 'memory', addedAt: 0 };
   return { golden, record, bytes: new Uint8Array(await encoder.graph.arrayBuffer()) };
 }
 

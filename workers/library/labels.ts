@@ -116,12 +116,9 @@ function merged(before: readonly Label[], fresh: readonly Label[]): Label[] {
   return [...all.values()];
 }
 
-/** Without case and accents. */
+/** Without case and accents. Most labels are plain ASCII, which has no accents to look for. */
 export const folded = (text: string): string =>
-  text
-    .normalize('NFKD')
-    .replace(/\p{M}+/gu, '')
-    .toLowerCase();
+  (/^[\0-\x7f]*$/.test(text) ? text : text.normalize('NFKD').replace(/\p{M}+/gu, '')).toLowerCase();
 
 /**
  * Latents with a label that holds all the words, in any order and as parts of longer ones too. Own labels come first, then those with more of the words
@@ -157,13 +154,14 @@ export function searchLabels(labels: readonly Label[], query: string, top: numbe
   return { latents: latents.slice(0, top), of: latents.length, truncated: false };
 }
 
-/** Is it there with no letter or digit on either side? */
+const BEFORE = /[\p{L}\p{N}]$/u;
+const AFTER = /^[\p{L}\p{N}]/u;
+
+/** Is it there with no letter or digit on either side? A letter may be two units long. */
 function standsWhole(text: string, word: string): boolean {
-  const letter = /[\p{L}\p{N}]/u;
   for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + 1)) {
-    const before = [...text.slice(Math.max(0, at - 2), at)].pop() ?? '';
-    const after = [...text.slice(at + word.length, at + word.length + 2)][0] ?? '';
-    if (!letter.test(before) && !letter.test(after)) return true;
+    const end = at + word.length;
+    if (!BEFORE.test(text.slice(Math.max(0, at - 2), at)) && !AFTER.test(text.slice(end, end + 2))) return true;
   }
   return false;
 }
