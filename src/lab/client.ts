@@ -335,7 +335,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       leave: (id) => endStreams((request) => names(request, id)),
       changed: () => changed({ kind: 'shelf' }),
     }),
-    ...findLatents({ engine, files, text, coming, model, attach: dictionary, detailed, changed: labelled }),
+    ...findLatents({ engine, files, text, coming, model, attach: dictionary, embeddings, detailed, changed: labelled }),
     ...vectors,
     vectorFromToken: coming.after(vectors.vectorFromToken),
   };

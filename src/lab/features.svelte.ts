@@ -3,7 +3,7 @@ import type { DictionaryInfo, Edit, Lab, LatentInfo, SparseRows } from '../../wo
 import type { Dials } from './dials.svelte';
 import { labError } from './jobs';
 import type { LabelsStore } from './labels.svelte';
-import { activeAt, along, peak, startOf, strongest, tokensOf, type LatentSort } from './latents';
+import { activeAt, along, peak, samePlace, startOf, strongest, tokensOf, type LatentSort } from './latents';
 import type { Machine } from './machine.svelte';
 import { isNeurons, layerOf, neuronsNear } from './neurons';
 import type { PromptStore } from './prompt.svelte';
@@ -68,7 +68,7 @@ export class FeaturesStore {
     const { working } = this;
     if (!working || this.layer !== undefined) return [];
     return this.shelf.dictionaries.filter(
-      (each) => each.id !== working.id && this.fits(each) && each.hookOut === working.hookOut && each.dOut === working.dOut,
+      (each) => each.id !== working.id && this.fits(each) && samePlace(each.hookOut, working.hookOut) && each.dOut === working.dOut,
     );
   });
   beside: DictionaryInfo | undefined = $derived(this.besides.find(({ id }) => id === this.besideId));

@@ -22,13 +22,6 @@ export interface Found extends FoundLatents {
 
 const TOP = 20;
 
-/** The part of the lab that sentence encoders bring. */
-interface ByMeaning {
-  embedders(): Promise<readonly { id: string; name: string }[]>;
-  findLatents(request: { dictionary: string; meaning: string; top: number }, job?: Job): Promise<FoundLatents>;
-}
-const hasMeaning = (lab: object): lab is ByMeaning => 'embedders' in lab;
-
 export class FindStore {
   open = $state(false);
   mode = $state<FindMode>('label');
@@ -76,7 +69,7 @@ export class FindStore {
   }
 
   async lookForEncoders(): Promise<void> {
-    this.encoders = hasMeaning(this.lab) ? await this.lab.embedders().catch(() => []) : [];
+    this.encoders = await this.lab.embedders().catch(() => []);
   }
 
   cancel(): void {
@@ -131,11 +124,7 @@ export class FindStore {
       const { id, piece } = await this.#token(this.token);
       return { mode, token: { piece, sign }, ...(await ask({ dictionary, promotes: id, sign, top: TOP })) };
     }
-    if (mode === 'meaning') {
-      const { lab } = this;
-      if (!hasMeaning(lab)) return { mode, latents: [], of: 0, truncated: false };
-      return { mode, ...(await lab.findLatents({ dictionary, meaning: this.meaning, top: TOP }, job)) };
-    }
+    if (mode === 'meaning') return { mode, ...(await ask({ dictionary, meaning: this.meaning, top: TOP })) };
     if (this.by === 'texts') {
       const not = this.not.trim() === '' ? {} : { not: { prompt: this.not } };
       return { mode, each: 'mean', ...(await ask({ dictionary, here: { prompt: this.hereText }, ...not, each: 'mean', top: TOP })) };

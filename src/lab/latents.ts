@@ -90,6 +90,11 @@ export function startOf(rows: Rows, latent: number, left: ReadonlySet<number>): 
   return Number((4 * own).toPrecision(2)) || 1;
 }
 
+/** What leaves a layer is what enters the next. */
+const placeOf = (hook: string): string =>
+  hook.replace(/^blocks\.(\d+)\.hook_resid_pre$/, (_, layer) => `blocks.${Number(layer) - 1}.hook_resid_post`);
+export const samePlace = (a: string, b: string): boolean => placeOf(a) === placeOf(b);
+
 /** Where a dictionary attaches, in words. */
 export function attachesTo({ hookIn, hookOut }: Pick<DictionaryInfo, 'hookIn' | 'hookOut'>): string {
   const from = hookIn[0] ?? hookOut;

@@ -64,10 +64,19 @@ describe('Two dictionaries side by side', () => {
   it('are those that fit and write to one place; the second may take the front; the choice is kept', () => {
     const { features, shelf, machine } = made();
     const wide = { ...dictionary('wide', ['m']), latents: 64 };
-    shelf.dictionaries.push(wide, { ...dictionary('elsewhere', ['m']), hookOut: 'blocks.2.hook_resid_post' }, dictionary('none', ['x']));
+    const next = { ...dictionary('next', ['m']), hookOut: 'blocks.2.hook_resid_pre' };
+    shelf.dictionaries.push(
+      wide,
+      next,
+      { ...dictionary('elsewhere', ['m']), hookOut: 'blocks.2.hook_resid_post' },
+      dictionary('none', ['x']),
+    );
     features.choose('d');
     features.latent = 3;
-    expect(features.besides.map(({ id }) => id)).toEqual(['wide']);
+    expect(
+      features.besides.map(({ id }) => id),
+      'what leaves a layer enters the next',
+    ).toEqual(['wide', 'next']);
     expect(features.beside).toBeUndefined();
     features.besideId = 'elsewhere';
     expect(features.beside).toBeUndefined();

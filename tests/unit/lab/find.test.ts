@@ -10,7 +10,7 @@ const answer = (latent: number): FoundLatents => ({ latents: [{ latent, score: 1
 function made(tokens: Record<string, number> = {}) {
   const asked: FindLatents[] = [];
   const held: { go: () => void; job: Job | undefined }[] = [];
-  const state = { hold: false };
+  const state = { hold: false, encoders: [] as { id: string; name: string }[] };
   const lab = {
     findLatents: async (request: FindLatents, job?: Job) => {
       asked.push(request);
@@ -24,6 +24,7 @@ function made(tokens: Record<string, number> = {}) {
       if (id === undefined) return Promise.reject(new LabError('not-one-token', `${text} is several.`, ''));
       return Promise.resolve({ id, piece: text });
     },
+    embedders: () => Promise.resolve(state.encoders),
     tokenize: (text: string) => Promise.resolve({ ids: [], pieces: text.split(/(?= )/) }),
   } as unknown as Lab;
   const features = { working: { id: 'd' } as { id: string } | undefined, position: 2 };
@@ -131,13 +132,17 @@ describe('looking for a latent', () => {
   });
 
   it('by meaning only where there is an encoder', async () => {
-    const { find, asked } = made();
+    const { find, asked, state } = made();
     await find.lookForEncoders();
     expect(find.encoders).toEqual([]);
     find.mode = 'meaning';
     find.meaning = 'water';
     await find.run();
     expect(asked).toEqual([]);
+    state.encoders = [{ id: 'e', name: 'mini' }];
+    await find.lookForEncoders();
+    await find.run();
+    expect(asked).toEqual([{ dictionary: 'd', meaning: 'water', top: 20 }]);
   });
 });
 
