@@ -18,7 +18,7 @@ interface Parts {
   model: () => ModelInfo;
   /** Brings a dictionary onto the GPU. */
   attach(id: string): Promise<unknown>;
-  embeddings(): Promise<Embedding>;
+  embeddings(): Promise<Pick<Embedding, 'find'>>;
   detailed(job: Job | undefined): OnProgress | undefined;
   changed(dictionaries: readonly string[]): void;
 }

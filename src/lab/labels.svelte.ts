@@ -28,6 +28,16 @@ export class LabelsStore {
   any(dictionary: string | undefined): boolean {
     return dictionary !== undefined && (this.#all[dictionary]?.size ?? 0) > 0;
   }
+  /** Latents by labels that hold this text, as "the lighthouse · latent 12"; at most fifty. */
+  matching(dictionary: string | undefined, text: string): string[] {
+    const wanted = text.toLowerCase();
+    const found: string[] = [];
+    for (const [latent, [label]] of this.#all[dictionary ?? ''] ?? []) {
+      if (found.length === 50) break;
+      if (label?.text.toLowerCase().includes(wanted)) found.push(`${label.text} · latent ${latent}`);
+    }
+    return found;
+  }
   /** How many, by source. */
   sources(dictionary: string): ReadonlyMap<string, number> {
     const found = new Map<string, number>();

@@ -1,6 +1,7 @@
 /** What latents are called and how they are found, as a person does it: labels dropped beside a dictionary and written, searches, and two dictionaries side by side. */
 import type { Page } from '@playwright/test';
 import { complaints } from './axe';
+import { openEncoder } from './encoder';
 import { expect, openPage, test } from './fixtures';
 import { drop, inUse, type DroppedFile } from './model';
 import { saelens } from './saelens';
@@ -214,6 +215,14 @@ test('found by label, by token, by where it fires', async ({ page, site }) => {
   // By meaning: what it takes.
   await finder(page).getByText('Meaning', { exact: true }).click();
   await expect(finder(page)).toContainText('a small sentence encoder of your own');
+  await openEncoder(page);
+  await finder(page).getByText('Label', { exact: true }).click();
+  await finder(page).getByText('Meaning', { exact: true }).click();
+  await page.evaluate((dictionary) => window.lab.label({ dictionary, latent: 9, text: 'numbers' }), id);
+  await finder(page).getByRole('textbox').fill('a foggy morning');
+  await page.keyboard.press('Enter');
+  await expect(found(page)).toHaveCount(2, SLOW);
+  await expect(found(page).first()).toHaveText(/latent 7\s+a foggy morning\s+1\.00/);
   await page.keyboard.press('Escape');
   await expect(finder(page)).toHaveCount(0);
 });

@@ -107,14 +107,8 @@ describe.each(['GPT-2', 'Llama', 'Gemma 2'] as const)('%s', (family) => {
     const post = recorded(model.spec, model.weights, IDS).get(hook as never)?.data ?? new Float64Array(0);
     const value = (row: number, neuron: number): number => at(post, row * mlp + neuron);
     const most = Math.max(...post);
-    const request = {
-      dictionary,
-      here: [{ ids: IDS, positions: [4] }],
-      not: [{ ids: IDS, positions: [2] }],
-      each: 'min',
-      top: WHOLE,
-    } as const;
-    const { latents } = await engine.contrast({ ...request, here: [...request.here], not: [...request.not] }, 'job');
+    const [here, not] = [4, 2].map((position) => [{ ids: IDS, positions: [position] }]);
+    const { latents } = await engine.contrast({ dictionary, here: here ?? [], not: not ?? [], each: 'min', top: WHOLE }, 'job');
     const fires = Array.from({ length: mlp }, (_, n) => n).filter((n) => value(4, n) - Math.max(0, value(2, n)) > 1e-4 * most);
     const sure = latents.filter(({ score }) => score > 1e-4 * most);
     expect(sure.map(({ latent }) => latent).sort((a, b) => a - b)).toEqual(fires);

@@ -95,6 +95,8 @@ describe('labels', () => {
   it('name the dials of latents, and say how they were scored', async () => {
     const { store } = made([label(12, 'person: Mara')]);
     await store.show('d');
+    expect(store.matching('d', 'MARA')).toEqual(['person: Mara · latent 12']);
+    expect([...store.matching('d', 'fog'), ...store.matching(undefined, '')]).toEqual([]);
     const latent = { dictionary: 'd', latent: 12, op: 'set' as const };
     expect(store.dialName({ name: 'latent 12 · res', latent })).toBe('person: Mara · latent 12');
     expect(store.dialName({ name: 'latent 13 · res', latent: { ...latent, latent: 13 } })).toBe('latent 13 · res');
