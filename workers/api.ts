@@ -147,16 +147,18 @@ export interface FiringAt {
  * Extension. At most `top` (20) latents.
  * label: those with a label that holds all the words, in any order; case and accents do not matter.
  * promotes: by the logit weight of this token, the same number as in `latent()`; sign −1: by how much it is suppressed.
+ * meaning: by the cosine of a sentence encoder's vectors of the label and of this text (the encoder that came last unless one is named; `embedder-unknown` where none is there); of a latent's labels the best.
  * here, not: that fire at the positions of `here` and not at those of `not`. each 'min' (where nothing is said): the smallest over `here`; 'mean': the mean.
  */
 export type FindLatents = { dictionary: string; top?: number } & (
   | { label: string }
   | { promotes: string | number; sign?: 1 | -1 }
+  | { meaning: string; embedder?: string }
   | { here: FiringAt | readonly FiringAt[]; not?: FiringAt | readonly FiringAt[]; each?: 'min' | 'mean' }
 );
 export interface FoundLatent {
   latent: number;
-  /** label: the share of the words that stand whole in it; own labels come first. promotes: the logit weight. here: `here` − `not`. */
+  /** label: the share of the words that stand whole in it; own labels come first. promotes: the logit weight. meaning: the cosine. here: `here` − `not`. */
   score: number;
   /** The label that was found. */
   label?: Label;

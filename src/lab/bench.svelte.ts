@@ -10,6 +10,7 @@ import { onShelf } from './dial';
 import { Dials } from './dials.svelte';
 import { FeaturesStore } from './features.svelte';
 import { followReading } from './follow.svelte';
+import { LabelsStore } from './labels.svelte';
 import { LensStore } from './lens.svelte';
 import { Machine } from './machine.svelte';
 import { isNeurons } from './neurons';
@@ -37,6 +38,7 @@ export class Bench {
   readonly stream: Stream;
   readonly lens: LensStore;
   readonly features: FeaturesStore;
+  readonly labels: LabelsStore;
   instrument = $state<Instrument>('generate');
   /** Everything is kept for use without a network. */
   offline = $state(false);
@@ -75,7 +77,8 @@ export class Bench {
       () => this.machine.model?.id,
       () => this.features.dictionaries,
     );
-    this.features = new FeaturesStore(lab, this.machine, this.shelf, this.prompt, this.dials);
+    this.labels = new LabelsStore(lab);
+    this.features = new FeaturesStore(lab, this.machine, this.shelf, this.prompt, this.dials, this.labels);
     this.stream = new Stream(lab, this.prompt, this.dials, this.toasts, () => this.features.watched);
     this.lens = new LensStore(lab, this.prompt, this.dials, this.stream);
     this.machine.using = this.#session.using;
@@ -198,6 +201,7 @@ export class Bench {
         void this.shelf.refreshVectors().then(() => this.dials.keepOnly(this.shelf.vectors));
         break;
       case 'labels':
+        void this.labels.again(change.dictionaries);
         break;
       case 'device':
         this.machine.heard(change.event);

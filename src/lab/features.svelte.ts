@@ -2,7 +2,8 @@
 import type { DictionaryInfo, Edit, Lab, LatentInfo, ModelInfo, SparseRows } from '../../workers/api';
 import type { Dials } from './dials.svelte';
 import { labError } from './jobs';
-import { activeAt, along, peak, startOf, strongest, tokensOf, type LatentSort } from './latents';
+import type { LabelsStore } from './labels.svelte';
+import { activeAt, along, peak, samePlace, startOf, strongest, tokensOf, type LatentSort } from './latents';
 import type { Machine } from './machine.svelte';
 import { isNeurons, layerOf, neuronsNear } from './neurons';
 import type { PromptStore } from './prompt.svelte';
@@ -34,6 +35,10 @@ export class FeaturesStore {
   text = $state<string | undefined>();
   live = $state(true);
   sort = $state<LatentSort>('value');
+  /** The dictionary that is read beside it. */
+  besideId = $state<string | undefined>();
+  /** On what share of a text's tokens each latent of a dictionary is active, where somebody has counted: what “rare” then means. */
+  density = $state.raw<{ dictionary: string; of: (latent: number) => number | undefined } | undefined>();
   view = $state<'edited' | 'baseline'>('edited');
   encoded = $state.raw<Encoded | undefined>();
   #looked = $state.raw<Looked | undefined>();
@@ -50,6 +55,7 @@ export class FeaturesStore {
     private readonly shelf: Shelf,
     private readonly prompt: PromptStore,
     private readonly dials: Dials,
+    private readonly labels?: Pick<LabelsStore, 'text'>,
   ) {}
 
   /** Those on the shelf, and the neurons of the model in use. */
@@ -81,7 +87,12 @@ export class FeaturesStore {
     const { selected } = this.prompt;
     return selected !== undefined && selected < this.tokens.length ? selected : this.tokens.length - 1;
   });
-  active = $derived(activeAt(this.result?.rows ?? [], this.position, this.#counts, this.sort));
+  active = $derived(
+    activeAt(this.result?.rows ?? [], this.position, this.#counts, this.sort, {
+      label: (latent) => this.labels?.text(this.working?.id, latent),
+      density: (latent) => (this.density?.dictionary === this.working?.id ? this.density?.of(latent) : undefined),
+    }),
+  );
   overview = $derived(strongest(this.result?.rows ?? [], this.special, SHOWN));
   along: number[] = $derived(this.latent === undefined ? [] : along(this.result?.rows ?? [], this.latent));
   peak: number = $derived(peak(this.along, this.special));
@@ -123,6 +134,15 @@ export class FeaturesStore {
     this.problem = undefined;
   }
 
+  /** The other one of the two that are read side by side takes the front, on this latent. */
+  swap(latent: number): void {
+    const [front, beside] = [this.working, this.beside];
+    if (!front || !beside) return;
+    this.choose(beside.id);
+    this.besideId = front.id;
+    this.latent = latent;
+  }
+
   /** The neurons of a layer; without one, of that which was looked at last, or of the middle. */
   chooseNeurons(layer?: number): void {
     const found = neuronsNear(this.machine.neurons, layer ?? (isNeurons(this.chosen) ? layerOf(this.chosen ?? '') : undefined));
@@ -137,15 +157,21 @@ export class FeaturesStore {
     this.busy = false;
   }
 
-  restore({ dictionary, latent, live }: FeaturesChoice): void {
+  restore({ dictionary, latent, live, beside }: FeaturesChoice): void {
+    this.besideId = beside;
     this.chosen = dictionary;
     this.latent = latent;
     this.live = live;
   }
 
   choice(): FeaturesChoice {
-    const { chosen, latent, live } = this;
-    return { ...(chosen === undefined ? {} : { dictionary: chosen }), ...(latent === undefined ? {} : { latent }), live };
+    const { chosen, latent, live, besideId } = this;
+    return {
+      ...(chosen === undefined ? {} : { dictionary: chosen }),
+      ...(latent === undefined ? {} : { latent }),
+      ...(besideId === undefined ? {} : { beside: besideId }),
+      live,
+    };
   }
 
   /** A dictionary left the shelf. */

@@ -5,6 +5,7 @@ import type { FindLatents, FiringAt, FoundLatents, Job, Lab, ModelInfo } from '.
 import type { EngineApi, EngineFiring, FilesApi, OnProgress } from '../../workers/contract';
 import { LabError, throwIfAborted } from '../../workers/errors';
 import type { Coming } from './coming';
+import type { Embedding } from './embedding';
 import { asJob, told } from './jobs';
 import { count } from './requests';
 import type { Text } from './text';
@@ -17,6 +18,7 @@ interface Parts {
   model: () => ModelInfo;
   /** Brings a dictionary onto the GPU. */
   attach(id: string): Promise<unknown>;
+  embeddings(): Promise<Pick<Embedding, 'find'>>;
   detailed(job: Job | undefined): OnProgress | undefined;
   changed(dictionaries: readonly string[]): void;
 }
@@ -24,7 +26,7 @@ interface Parts {
 type Calls = 'labels' | 'label' | 'openLabels' | 'exportLabels' | 'findLatents' | 'similar';
 
 export function findLatents(parts: Parts): Pick<Lab, Calls> {
-  const { engine, files, text, coming, model, attach, detailed, changed } = parts;
+  const { engine, files, text, coming, model, attach, embeddings, detailed, changed } = parts;
 
   /** As the engine takes it: ids, and the positions that are meant. */
   const firing = async ({ prompt, bos, positions }: FiringAt): Promise<EngineFiring> => {
@@ -50,8 +52,15 @@ export function findLatents(parts: Parts): Pick<Lab, Calls> {
       await attach(dictionary);
       return engine.promotes({ dictionary, token, sign, top });
     }
+    if ('meaning' in request) {
+      const { meaning, embedder } = request;
+      if (typeof meaning !== 'string' || meaning.trim() === '')
+        throw invalid('meaning is no text.', 'Give meaning as a text, for example "weather at sea".');
+      const [labels, embedding] = await Promise.all([files.labels(dictionary), embeddings()]);
+      return embedding.find({ dictionary, meaning, embedder, top }, labels, job);
+    }
     if (!('here' in request))
-      throw invalid('The request does not say what to look for.', 'Give label, promotes, or here and not: see docs/scripting.md.');
+      throw invalid('The request does not say what to look for.', 'Give label, promotes, meaning, or here and not: see docs/scripting.md.');
     const { each = 'min' } = request;
     if (each !== 'min' && each !== 'mean') throw invalid(`each is “${String(each)}”.`, "Give each as 'min' or 'mean'.");
     const [here, not] = [listed(request.here), request.not === undefined ? [] : listed(request.not)];

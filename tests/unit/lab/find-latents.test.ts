@@ -37,6 +37,7 @@ function made() {
     text: new Text(files, model),
     coming: new Coming(),
     attach: (id) => note('attach', id, undefined),
+    embeddings: () => Promise.resolve({ find: (request, labels) => note('meaning', [request, labels], FOUND) }),
     detailed: () => undefined,
     changed: (dictionaries) => calls.push(['changed', dictionaries]),
   });
@@ -50,6 +51,15 @@ describe('findLatents', () => {
     const { calls, lab } = made();
     expect(await lab.findLatents({ dictionary: 'd', label: 'fog' })).toEqual(FOUND);
     expect(calls).toEqual([['findLabels', ['d', 'fog', 20]]]);
+  });
+  it('by meaning asks the encoder about the labels, and needs no dictionary on the GPU', async () => {
+    const { calls, lab } = made();
+    expect(await lab.findLatents({ dictionary: 'd', meaning: 'weather', embedder: 'e', top: 4 })).toEqual(FOUND);
+    expect(calls).toEqual([
+      ['labels', 'd'],
+      ['meaning', [{ dictionary: 'd', meaning: 'weather', embedder: 'e', top: 4 }, []]],
+    ]);
+    expect(await code(lab.findLatents({ dictionary: 'd', meaning: ' ' }))).toBe('request-invalid');
   });
   it('by token brings the dictionary, and names the token', async () => {
     const { calls, lab } = made();
