@@ -16,6 +16,7 @@ const USAGE = `node tools/world/run.mjs <command>
   corpus  [--documents 100000] [--valid 2000] [--out build/world]  train.txt and valid.txt, documents separated by a NUL byte; glossary.txt
   labels                                                       writes tools/world/labels.md
   stream  [--count 3000] [--split held-out] [--model public/demo/lanternwick] [--out build/world/stream]  tokens with their labels
+          [--least 100]                                        … of documents that tell of every label so often in each half
   card    [--from build/world]                                 writes public/demo/card.md from check.json and training.json
   numbers [--count 3000]                                       words, rules, how much the parser accepts and rejects
 `;
@@ -46,6 +47,7 @@ export async function main(args: readonly string[]): Promise<void> {
     options: {
       seed: { type: 'string', default: '1' },
       count: { type: 'string', default: '' },
+      least: { type: 'string' },
       split: { type: 'string', default: '' },
       model: { type: 'string', default: 'public/demo/lanternwick' },
       documents: { type: 'string', default: '100000' },
@@ -78,7 +80,8 @@ export async function main(args: readonly string[]): Promise<void> {
   } else if (command === 'stream') {
     const out = values.out === 'build/world' ? 'build/world/stream' : values.out;
     const part: Split = values.split === 'train' ? 'train' : 'held-out';
-    console.log(writeStream({ model: values.model, out, seed, split: part, count: Number(values.count || '3000') }));
+    const least = values.least === undefined ? {} : { least: Number(values.least) };
+    console.log(writeStream({ model: values.model, out, seed, split: part, count: Number(values.count || '3000'), ...least }));
   } else if (command === 'card') {
     writeFileSync('public/demo/card.md', card(values.from, 'public/demo'));
   } else if (command === 'numbers') {

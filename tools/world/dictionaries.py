@@ -1,7 +1,7 @@
 """Trains the demo world's dictionaries on what the shipped model holds while it reads the world's texts. Resumable; two CPU cores.
 
     node tools/world/run.mjs corpus --documents 300000        # build/world/train.txt and valid.txt
-    python tools/world/dictionaries.py --minutes 20           # goes on where it was stopped; writes public/demo/dictionaries/
+    python tools/world/dictionaries.py                        # goes on where it was stopped; writes public/demo/dictionaries/
     python tools/world/dictionaries.py --short                # about two minutes: PASS or FAIL
 
 Ctrl-C (or SIGTERM) saves and stops; the same command goes on. --fresh begins anew. The dictionaries are trained side by side on the same batches:
@@ -27,7 +27,6 @@ from scores import held_out_texts, scores
 from tokens import TOKENIZER, encode
 
 HERE = Path(__file__).resolve().parent
-KEPT = "dictionaries.pt"
 
 
 def arguments() -> argparse.Namespace:
@@ -36,15 +35,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, default=Path("public/demo/lanternwick"))
     parser.add_argument("--out", type=Path, default=Path("public/demo/dictionaries"))
     parser.add_argument("--plans", type=Path, default=HERE / "plans.json")
-    parser.add_argument("--minutes", type=float, default=20, help="of training, in all, saved runs counted in")
+    parser.add_argument("--tokens", type=float, default=6e6, help="of training, in all, saved runs counted in")
     parser.add_argument("--batch", type=int, default=2048, help="tokens a step")
     parser.add_argument("--room", type=int, default=65536, help="tokens in the buffer that mixes documents")
     parser.add_argument("--warmup", type=int, default=100)
     parser.add_argument("--decay", type=float, default=0.3, help="the last share of the run, over which the rate goes to 0")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--scored-tokens", type=int, default=60_000)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--only", default="", help="names of plans, separated by commas: a process for each of two depths shares two cores best")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--fresh", action="store_true", help="do not go on from a checkpoint")
+    parser.add_argument("--export", action="store_true", help="only write and score what the checkpoint holds, also while a run goes on")
     parser.add_argument("--short", action="store_true")
     return parser.parse_args()
 
@@ -55,15 +56,16 @@ class Run:
     def __init__(self, args: argparse.Namespace):
         self.args = args
         self.plans = [Plan(**{**each, "groups": tuple(each.get("groups", ()))}) for each in json.loads(args.plans.read_text())]
+        self.plans = [plan for plan in self.plans if not args.only or plan.name in args.only.split(",")]
+        self.kept = args.folder / f"dictionaries{'-' + args.only if args.only else ''}.pt"
         self.model = shipped(args.model)
         self.corpus = encode(args.folder / "train.txt", args.model / TOKENIZER)
         self.reading = Reading(self.model.shape.context, 4096, 1, 0.1, args.seed)
         self.layers = [layer_of(plan.hook) for plan in self.plans]
         self.seconds, self.tokens, self.stopped = 0.0, 0, False
-        kept = args.folder / KEPT
-        state = None if args.fresh or not kept.exists() else torch.load(kept, weights_only=True)
+        state = None if args.fresh or not self.kept.exists() else torch.load(self.kept, weights_only=True)
         if state and state["plans"] != [plan.as_dict() for plan in self.plans]:
-            sys.exit(f"{kept} is of other plans than {args.plans}; --fresh begins anew.")
+            sys.exit(f"{self.kept} is of other plans than {args.plans}; --fresh begins anew.")
         start = state["read"] if state else 0
         self.buffer = Buffer(self.model, self.corpus, self.reading, self.layers, args.room, args.seed, start)
         first = self.buffer.next(args.room // 4)
@@ -76,7 +78,7 @@ class Run:
 
     def save(self) -> None:
         """Whole or not at all."""
-        path = self.args.folder / KEPT
+        path = self.kept
         state = {
             "plans": [plan.as_dict() for plan in self.plans],
             "read": self.buffer.read,
@@ -88,7 +90,7 @@ class Run:
         os.replace(path.with_suffix(".part"), path)
 
     def progress(self) -> float:
-        return min(1.0, self.seconds / (60 * self.args.minutes))
+        return min(1.0, self.tokens / self.args.tokens)
 
     def rate(self) -> float:
         left = (1 - self.progress()) / self.args.decay
@@ -106,7 +108,7 @@ class Run:
             since += self.args.batch
             if self.dictionaries[0].steps % 50 == 0:
                 shown = "  ".join(f"{plan.name}: fvu {each['fvu']:.4f} silent {each['dead']:.3f}" for plan, each in zip(self.plans, told, strict=True))
-                left = self.args.minutes - self.seconds / 60
+                left = (self.args.tokens - self.tokens) / since * (now - begun) / 60
                 print(f"{self.tokens / 1e6:6.2f} M  {since / (now - begun):6,.0f} tokens/s  rate × {rate:.2f}  {left:.1f} min left  {shown}", flush=True)
                 begun, since = now, 0
             if now - saved > 120:
@@ -119,6 +121,7 @@ class Run:
         texts, measured = held_out_texts(self.args.folder, self.args.model), {}
         for dictionary in self.dictionaries:
             plan, folder = dictionary.plan, self.args.out / dictionary.plan.name
+            dictionary.calibrate(self.buffer.held[layer_of(plan.hook)][: 8192])
             write(dictionary, folder, self.tokens)
             found = read(folder)
             x = self.buffer.held[layer_of(plan.hook)][:1024]
@@ -137,8 +140,11 @@ class Run:
 def finish(run: Run) -> None:
     with torch.no_grad():
         measured = run.export()
-    told = {"tokens": run.tokens, "minutes": round(run.seconds / 60, 2), "device": f"cpu, {run.args.threads} threads, f32", "dictionaries": measured}
-    (run.args.folder / "dictionaries.json").write_text(json.dumps(told, indent=2) + "\n")
+    path = run.args.folder / "dictionaries.json"
+    told = json.loads(path.read_text()) if path.exists() else {}
+    trained = {"tokens": run.tokens, "minutes": round(run.seconds / 60, 1), "steps": run.dictionaries[0].steps}
+    told |= {name: {**each, **trained} for name, each in measured.items()}
+    path.write_text(json.dumps(told, indent=2) + "\n")
     print(json.dumps(told, indent=2))
     if run.args.short:
         good = all(each["ce_score"] > 0.8 and each["l0"] < 2 * each["k"] and each["dead"] < 0.5 for each in measured.values())
@@ -149,7 +155,7 @@ def finish(run: Run) -> None:
 def main() -> None:
     args = arguments()
     if args.short:
-        args.folder, args.out, args.fresh, args.minutes = Path("build/world-short"), Path("build/world-short/dictionaries"), True, 1.2
+        args.folder, args.out, args.fresh, args.tokens = Path("build/world-short"), Path("build/world-short/dictionaries"), True, 4e5
         root = HERE.parents[1]
         command = ["node", "tools/world/run.mjs", "corpus", "--documents", "20000", "--valid", "500", "--out", str(args.folder.resolve())]
         subprocess.run(command, cwd=root, check=True)
@@ -165,7 +171,8 @@ def main() -> None:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, stop)
     with torch.no_grad():
-        run.train()
+        if not args.export:
+            run.train()
     if run.stopped:
         print(f"stopped and saved at {run.tokens:,} tokens; the same command goes on")
     else:

@@ -84,6 +84,14 @@ class Dictionary:
         self.threshold = 0.0
         self.cut = 0.0
         self.silent = torch.zeros(plan.latents, dtype=torch.int64)
+        self.fit(z[: 4096])
+
+    def fit(self, z: Tensor) -> None:
+        """The first directions overlap: the encoder is made as small as explains z best."""
+        guess = self.select(self.pre(z)).times(self.weights["W_dec"], len(z))
+        smaller = (guess * z).sum() / guess.square().sum()
+        self.weights["W_enc"] *= smaller
+        self.cut *= smaller.item()
 
     # ---- saving
     def state_dict(self) -> dict:
@@ -114,6 +122,11 @@ class Dictionary:
         self.cut = values.min().item() if len(values) else 0.0
         return Sparse(at // pre.shape[1], at % pre.shape[1], values)
 
+    def calibrate(self, x: Tensor) -> None:
+        """The threshold with which k latents are active at a position of x [n, d], on average."""
+        pre = self.pre(self.centred(x)).clamp(min=0).flatten()
+        self.threshold = pre.kthvalue(len(pre) - self.plan.k * len(x)).values.item()
+
     # ---- a step
     def step(self, x: Tensor, rate: float) -> dict[str, float]:
         """One batch x [n, d]; `rate` multiplies the learning rate. Returns FVU of the batch and how many latents have been silent."""
@@ -121,7 +134,7 @@ class Dictionary:
         z = self.centred(x)
         pre = self.pre(z)
         a = self.select(pre)
-        self.threshold = self.cut if self.steps == 0 else 0.999 * self.threshold + 0.001 * self.cut
+        self.threshold = self.cut if self.steps == 0 else 0.99 * self.threshold + 0.01 * self.cut
         g = {name: torch.zeros_like(each) for name, each in w.items()}
         groups = plan.groups or (plan.latents,)
         d_values, fvu, error = torch.zeros_like(a.values), 0.0, z

@@ -139,3 +139,35 @@ export async function patched(given: {
     corrupted: difference(base),
   };
 }
+
+/** The dictionaries on the shelf that fit the model in use, once there are so many: the page brings the demo's when it has come to rest. */
+export async function shelved(count: number): Promise<{ id: string; name: string; hook: string; latents: number }[]> {
+  for (let tries = 0; tries < 120; tries++) {
+    const all = await window.lab.dictionaries();
+    if (all.length >= count) return all.map(({ id, name, hookOut, latents }) => ({ id, name, hook: hookOut, latents }));
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  throw new Error(`The shelf does not hold ${count} dictionaries.`);
+}
+
+export const evaluated = (given: { dictionary: string; text: string[] }): Promise<Record<string, number>> => window.lab.evaluate(given);
+
+/** Where the latents asked for are active: [row, latent, value] of every text. */
+export async function activeLatents(given: {
+  dictionary: string;
+  latents: number[];
+  texts: number[][];
+}): Promise<[number, number, number][][]> {
+  const asked = new Set(given.latents);
+  const found: [number, number, number][][] = [];
+  for (const prompt of given.texts) {
+    const { rows, truncated } = await window.lab.encode({ dictionary: given.dictionary, prompt });
+    if (truncated) throw new Error('More latents were active than an encoding lists.');
+    found.push(
+      rows.flatMap((row, r) =>
+        row.flatMap(([latent, value]): [number, number, number][] => (asked.has(latent) ? [[r, latent, value]] : [])),
+      ),
+    );
+  }
+  return found;
+}
