@@ -26,7 +26,7 @@ from tokens import Corpus
 
 SOURCE = "Lanternwick’s ground truth"
 LEAST, ENTITY, CONTEXTUAL, MARGIN = 50, 0.8, 0.8, 0.1
-CANDIDATES = 16
+CANDIDATES = 8
 
 
 @dataclass
@@ -114,13 +114,14 @@ def latent_pairs(stream: Stream, a: Tensor, asked: list[int]) -> list[dict]:
     hits = truth.T @ on
     binary = 2 * hits / (on.sum(0) + truth.sum(0)[:, None])
     cosine = (truth.T @ half) / (half.norm(dim=0).clamp(min=1e-6) * truth.norm(dim=0)[:, None])
+    columns, others = half.T.contiguous(), a[second].T.contiguous()
     pairs = []
     for row, label in enumerate(asked):
         candidates = set(binary[row].topk(CANDIDATES).indices.tolist()) | set(cosine[row].topk(CANDIDATES).indices.tolist())
         wanted = stream.truth[first, label]
         for latent in sorted(candidates):
-            chosen, threshold = threshold_of(half[:, latent], wanted, int(wanted.sum()))
-            scored = judged(a[second, latent].float() > threshold, stream.truth[second, label])
+            chosen, threshold = threshold_of(columns[latent], wanted, int(wanted.sum()))
+            scored = judged(others[latent].float() > threshold, stream.truth[second, label])
             pairs.append({"label": stream.labels[label], "latent": latent, "threshold": threshold, "chosen_f1": chosen, **scored})
     return pairs
 
@@ -194,8 +195,7 @@ def measure(name: str, folder: Path, stream: Stream, asked: list[int], single: d
         ]
         text = ",\n".join("    " + json.dumps(row, ensure_ascii=False) for row in rows)
         (folder / "labels.json").write_text(f'{{\n  "source": {json.dumps(SOURCE, ensure_ascii=False)},\n  "labels": [\n{text}\n  ]\n}}\n')
-    contextual = [label for label in asked if not is_entity(stream.labels[label])]
-    return {"hook": dictionary.hook, "labelled": len(of_latent), "best": best, "probe": probes(stream, x, contextual)}
+    return {"hook": dictionary.hook, "labelled": len(of_latent), "best": best}
 
 
 def summary(result: dict) -> None:
@@ -224,11 +224,13 @@ def main() -> None:
     stream = load(args.stream, shipped(args.model), sorted({layer_of(read(each).hook) for each in folders}))
     asked = [i for i in range(len(stream.labels)) if all(int(stream.truth[half, i].sum()) >= LEAST for half in (stream.chooses, ~stream.chooses))]
     single = single_tokens(stream, asked)
+    contextual = [label for label in asked if not is_entity(stream.labels[label])]
     result = {
         "tokens": len(stream.ids),
         "asked": len(asked),
         "too_rare": [label for i, label in enumerate(stream.labels) if i not in asked],
         "single_token": single,
+        "probe": {f"blocks.{at - 1}.hook_resid_post": probes(stream, x, contextual) for at, x in stream.residual.items()},
         "dictionaries": {each.name: measure(each.name, each, stream, asked, single, True) for each in folders},
     }
     args.out.write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n")
