@@ -81,26 +81,6 @@ test('a cold visit: model and tokeniser, and nothing else, before the first toke
     expect(vector.model).toBe(await page.evaluate(() => window.lab.model()?.id));
   }
   expect(await dial(page).inputValue()).toBe(String(vectors[0]?.scale));
-  // Then the dictionaries, by the ordinary import: they fit, say what they know, and read the example that is on the bench.
-  await expect.poll(() => page.evaluate(() => window.lab.dictionaries().then(({ length }) => length)), SLOW).toBe(3);
-  const read = await page.evaluate(async () => {
-    const prompt = document.querySelector('textarea')?.value ?? '';
-    const all = [];
-    for (const { id, fits, hookOut, latents } of await window.lab.dictionaries()) {
-      const { rows, truncated } = await window.lab.encode({ dictionary: id, prompt, bos: true });
-      all.push({ fits, hookOut, latents, truncated, active: rows.slice(1).map((row) => row.length) });
-    }
-    return { prompt, all };
-  });
-  expect(read.prompt).toBe('One foggy morning, Mara walked to the lighthouse.');
-  expect(read.all.map(({ latents }) => latents).sort()).toEqual([2048, 2048, 512]);
-  expect(new Set(read.all.map(({ hookOut }) => hookOut)).size, 'two depths').toBe(2);
-  for (const { fits, truncated, active } of read.all) {
-    expect(fits).toEqual([await page.evaluate(() => window.lab.model()?.id)]);
-    expect(truncated).toBe(false);
-    expect(Math.min(...active)).toBeGreaterThan(0);
-    expect(active.reduce((sum, count) => sum + count, 0) / active.length, 'latents a position').toBeLessThan(32);
-  }
   await expect(page.getByText('Offline ready')).toBeVisible(SLOW);
   expect((await askOffline(page)).ready).toBe(true);
   expect(watch.requests.filter(({ url, by }) => by === 'page' && url.endsWith('model.safetensors')).length, 'fetched once').toBe(1);
@@ -147,6 +127,35 @@ test('cold visits: no kernel is built, and no weight read, that the first token 
     await own.close();
   }
   console.log(`cold visits: first token after ${times.join(', ')} ms`);
+});
+
+test('the dictionaries follow, by the ordinary import: they fit, and read the example that is on the bench', async ({
+  page,
+  site,
+  watch,
+}) => {
+  await page.goto(site.url);
+  await page.evaluate(() => window.lab.ready);
+  await expect.poll(() => page.evaluate(() => window.lab.dictionaries().then(({ length }) => length)), SLOW).toBe(3);
+  const read = await page.evaluate(async () => {
+    const prompt = document.querySelector('textarea')?.value ?? '';
+    const all = [];
+    for (const { id, fits, hookOut, latents } of await window.lab.dictionaries()) {
+      const { rows, truncated } = await window.lab.encode({ dictionary: id, prompt, bos: true });
+      all.push({ fits, hookOut, latents, truncated, active: rows.slice(1).map((row) => row.length) });
+    }
+    return { prompt, all };
+  });
+  expect(read.prompt).toBe('One foggy morning, Mara walked to the lighthouse.');
+  expect(read.all.map(({ latents }) => latents).sort()).toEqual([2048, 2048, 512]);
+  expect(new Set(read.all.map(({ hookOut }) => hookOut)).size, 'two depths').toBe(2);
+  for (const { fits, truncated, active } of read.all) {
+    expect(fits).toEqual([await page.evaluate(() => window.lab.model()?.id)]);
+    expect(truncated).toBe(false);
+    expect(Math.min(...active)).toBeGreaterThan(0);
+    expect(active.reduce((sum, count) => sum + count, 0) / active.length, 'latents a position').toBeLessThan(32);
+  }
+  expect(demoAsked(watch, site.url).filter((path) => path.startsWith('demo/dictionaries/'))).toHaveLength(9);
 });
 
 test('a dictionary that a person removed does not come back', async ({ page, site, watch }) => {

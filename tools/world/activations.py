@@ -1,7 +1,8 @@
 """What the shipped model holds at some of its hooks while it reads the world's texts, mixed so that a batch holds many documents.
 
 One forward pass feeds every dictionary and stops at the highest layer that is asked for. Activations go through a buffer that is
-shuffled and half emptied before it is filled again. End-of-text tokens and padding are left out.
+shuffled and half emptied before it is filled again. End-of-text tokens and padding are left out. Frequent tokens are thinned out as word2vec does
+it (Mikolov et al. 2013): a token of frequency f is kept with probability √(rare/f), or a librarian would pass by once in 25,000 tokens.
 """
 
 from collections.abc import Iterator
@@ -74,12 +75,22 @@ def forever(corpus: Corpus, reading: Reading, start: int = 0) -> Iterator[tuple[
         number += 1
 
 
+def kept(corpus: Corpus, vocab: int, rare: float) -> Tensor:
+    """[vocab]: with what probability a token's activation is kept; `rare` 0 keeps all."""
+    if rare == 0:
+        return torch.ones(vocab)
+    share = torch.bincount(torch.from_numpy(corpus.ids[:4_000_000].astype(np.int64)), minlength=vocab).double()
+    share /= share.sum()
+    return (rare / share.clamp(min=1e-9)).sqrt().clamp(max=1).float()
+
+
 class Buffer:
     """Batches of mixed activations: `next(size)` gives one [size, width] for each layer, the same tokens in each."""
 
-    def __init__(self, model: Model, corpus: Corpus, reading: Reading, layers: list[int], room: int, seed: int, start: int = 0):
+    def __init__(self, model: Model, corpus: Corpus, reading: Reading, layers: list[int], room: int, seed: int, start: int = 0, rare: float = 0):
         self.model, self.layers, self.room = model, sorted(set(layers)), room
         self.random = np.random.default_rng([seed, start])
+        self.kept = kept(corpus, model.shape.vocab, rare)
         self.stream = forever(corpus, reading, start)
         self.read = start
         self.held = {layer: torch.zeros(0, model.shape.width) for layer in self.layers}
@@ -91,6 +102,7 @@ class Buffer:
         have = len(parts[self.layers[0]][0])
         while have < self.room:
             self.read, inputs, counts = next(self.stream)
+            counts &= torch.from_numpy(self.random.random(inputs.shape, np.float32)) < self.kept[inputs]
             for layer, x in residuals(self.model, inputs, self.layers).items():
                 parts[layer].append(x[counts])
             have += int(counts.sum())

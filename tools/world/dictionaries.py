@@ -38,6 +38,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tokens", type=float, default=6e6, help="of training, in all, saved runs counted in")
     parser.add_argument("--batch", type=int, default=2048, help="tokens a step")
     parser.add_argument("--room", type=int, default=65536, help="tokens in the buffer that mixes documents")
+    parser.add_argument("--rare", type=float, default=1e-4, help="tokens of more than this share of the text are thinned out")
     parser.add_argument("--warmup", type=int, default=100)
     parser.add_argument("--decay", type=float, default=0.3, help="the last share of the run, over which the rate goes to 0")
     parser.add_argument("--seed", type=int, default=1)
@@ -67,8 +68,8 @@ class Run:
         if state and state["plans"] != [plan.as_dict() for plan in self.plans]:
             sys.exit(f"{self.kept} is of other plans than {args.plans}; --fresh begins anew.")
         start = state["read"] if state else 0
-        self.buffer = Buffer(self.model, self.corpus, self.reading, self.layers, args.room, args.seed, start)
-        first = self.buffer.next(args.room // 4)
+        self.buffer = Buffer(self.model, self.corpus, self.reading, self.layers, args.room, args.seed, start, args.rare)
+        first = self.buffer.next(args.room // 2)
         self.dictionaries = [Dictionary(plan, first[layer]) for plan, layer in zip(self.plans, self.layers, strict=True)]
         if state:
             self.seconds, self.tokens = state["seconds"], state["tokens"]
@@ -119,12 +120,14 @@ class Run:
     def export(self) -> dict[str, dict]:
         """Writes every dictionary, reads it back, and scores what was read."""
         texts, measured = held_out_texts(self.args.folder, self.args.model), {}
+        # Thresholds are those of natural text.
+        natural = Buffer(self.model, self.corpus, self.reading, self.layers, 16384, self.args.seed + 1).next(8192)
         for dictionary in self.dictionaries:
             plan, folder = dictionary.plan, self.args.out / dictionary.plan.name
-            dictionary.calibrate(self.buffer.held[layer_of(plan.hook)][: 8192])
+            dictionary.calibrate(natural[layer_of(plan.hook)])
             write(dictionary, folder, self.tokens)
             found = read(folder)
-            x = self.buffer.held[layer_of(plan.hook)][:1024]
+            x = natural[layer_of(plan.hook)][:1024]
             z = dictionary.centred(x)
             pre = dictionary.pre(z)
             mine = (pre * (pre > dictionary.threshold)) @ dictionary.weights["W_dec"] + dictionary.weights["b_dec"]

@@ -62,16 +62,27 @@ class Sparse:
         return Sparse(self.rows[keep], self.cols[keep], self.values[keep])
 
 
+def spread(z: Tensor, count: int, seed: int, block: int = 16) -> Tensor:
+    """[count, d]: directions of activations that lie far from each other (k-means++, `block` at a time), so that what is rare has a latent from the start."""
+    random = torch.Generator().manual_seed(seed)
+    rows = F.normalize(z, dim=1)
+    far = torch.ones(len(rows))
+    picked: list[Tensor] = []
+    for start in range(0, count, block):
+        at = torch.multinomial(far.square(), min(block, count - start), generator=random)
+        picked.append(rows[at])
+        far = torch.minimum(far, 1 - (rows @ rows[at].T).amax(1)).clamp(min=0)
+    return torch.cat(picked)[torch.randperm(count, generator=random)]
+
+
 class Dictionary:
     def __init__(self, plan: Plan, first: Tensor):
         """`first` [n, d]: activations, from which come the fixed centre and scale and the first directions."""
         self.plan = plan
         self.mean = first.mean(0)
         self.scale = math.sqrt(first.shape[1]) / (first - self.mean).norm(dim=1).mean()
-        random = torch.Generator().manual_seed(plan.seed)
-        picked = torch.randperm(len(first), generator=random)[: plan.latents]
         z = self.centred(first)
-        rows = F.normalize(z[picked] + 0.3 * torch.randn(z[picked].shape, generator=random), dim=1)
+        rows = spread(z, plan.latents, plan.seed)
         self.weights = {
             "W_enc": rows.clone(),
             "b_enc": torch.zeros(plan.latents),
