@@ -1,12 +1,15 @@
 """One dictionary in training: BatchTopK (Bussmann, Leask & Nanda 2024), whose threshold makes it a JumpReLU when it is used.
 
-    pre = z W_encᵀ + b_enc            z = (x − mean) · scale, both fixed, taken from the first activations and folded in on export
+    pre = z W_encᵀ + b_enc            z = (x − mean) M, both fixed, taken from the first activations and folded in on export
     a   = pre where it is among the k · batch largest of the batch and above 0, else 0
     ẑ   = a W_dec + b_dec             rows of W_dec of length 1
     loss = mean‖z − ẑ‖² + d/32 · ‖(z − ẑ) − ẑ_aux‖² / ‖z − ẑ‖²
 
 where ẑ_aux is made of the aux_k largest latents a row among those that were silent for `patience` tokens (Gao et al. 2024). With
 `groups`, the first loss is the mean over nested prefixes of the latents (Matryoshka, Bussmann et al. 2025): the first ones must do alone.
+
+M = C^(−whiten/2), C the covariance, scaled so that z has a mean length of √d. Which word of its kind a token is takes up little of the stream's
+variance and what kind it is takes up most; without M the words of a kind share latents for a long time.
 
 The gradients are written out: a has k of 2,048 numbers a row, and sparse products cost a third of autograd's dense ones on a CPU.
 """
@@ -29,6 +32,7 @@ class Plan:
     k: int
     groups: tuple[int, ...] = ()
     lr: float = 1e-3
+    whiten: float = 1.0
     aux_k: int = 64
     aux: float = 1 / 32
     patience: int = 100_000
@@ -80,7 +84,10 @@ class Dictionary:
         """`first` [n, d]: activations, from which come the fixed centre and scale and the first directions."""
         self.plan = plan
         self.mean = first.mean(0)
-        self.scale = math.sqrt(first.shape[1]) / (first - self.mean).norm(dim=1).mean()
+        values, axes = torch.linalg.eigh(torch.cov(first.T).double())
+        strength = values.clamp(min=1e-4 * values.max().item()) ** (-plan.whiten / 2)
+        self.mix = ((axes * strength) @ axes.T).float()
+        self.mix *= math.sqrt(first.shape[1]) / self.centred(first).norm(dim=1).mean()
         z = self.centred(first)
         rows = spread(z, plan.latents, plan.seed)
         self.weights = {
@@ -106,7 +113,7 @@ class Dictionary:
 
     # ---- saving
     def state_dict(self) -> dict:
-        names = ("mean", "scale", "weights", "m", "v", "steps", "threshold", "cut", "silent")
+        names = ("mean", "mix", "weights", "m", "v", "steps", "threshold", "cut", "silent")
         return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state: dict) -> None:
@@ -115,7 +122,7 @@ class Dictionary:
 
     # ---- forward
     def centred(self, x: Tensor) -> Tensor:
-        return (x - self.mean) * self.scale
+        return (x - self.mean) @ self.mix
 
     def pre(self, z: Tensor) -> Tensor:
         return F.linear(z, self.weights["W_enc"], self.weights["b_enc"])

@@ -213,6 +213,38 @@ def summary(result: dict) -> None:
     told("all", lambda label: max((each["best"][label] for each in result["dictionaries"].values()), key=lambda pair: pair["chosen_f1"]))
 
 
+def shipped_scores(result: dict, trained: dict) -> dict:
+    """What the card tells: a score a dictionary, and for every label the best latent over all of them, chosen by the choosing half."""
+    best = {
+        label: max((each["best"][label] for each in result["dictionaries"].values()), key=lambda pair: pair["chosen_f1"])["f1"]
+        for label in result["single_token"]
+    }
+    single = {label: each["f1"] for label, each in result["single_token"].items()}
+    entities = [label for label in best if is_entity(label)]
+    keys = ("hook", "latents", "k", "tokens", "minutes", "bytes", "ce_score", "l0", "dead", "fvu", "positions")
+    return {
+        "dictionaries": {
+            name: {**{key: trained[name][key] for key in keys}, "labelled": each["labelled"]} for name, each in result["dictionaries"].items()
+        },
+        "tokens": result["tokens"],
+        "entities": {
+            "asked": len(entities),
+            "strong": sum(best[label] >= 0.9 for label in entities),
+            "below": {label: round(best[label], 3) for label in entities if best[label] < 0.9},
+        },
+        "contextual": {
+            label: {
+                "latent": round(best[label], 3),
+                "single": round(single[label], 3),
+                "probe": round(max(each[label]["f1"] for each in result["probe"].values()), 3),
+                "good": good(label, best[label], single[label]),
+            }
+            for label in best
+            if not is_entity(label)
+        },
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stream", type=Path, default=Path("build/world/stream"))
@@ -234,6 +266,10 @@ def main() -> None:
         "dictionaries": {each.name: measure(each.name, each, stream, asked, single, True) for each in folders},
     }
     args.out.write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n")
+    trained = args.out.with_name("dictionaries.json")
+    if trained.exists():
+        told = shipped_scores(result, json.loads(trained.read_text()))
+        (args.dictionaries / "scores.json").write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n")
     print(f"{len(stream.ids):,} tokens, {len(asked)} labels asked, too rare: {result['too_rare']}")
     summary(result)
 

@@ -20,11 +20,11 @@ export interface Part {
 /** Whole documents as they come, before any is looked for. */
 const NATURAL = 100;
 
-/** One half: until every label is told `least` times, the documents that add most for their length, up to the last mention that is wanted. */
-function half(pool: readonly Document[], least: number): Part[] {
+/** One half: until every label asked for is told `least` times, the documents that add most for their length, up to the last mention that is wanted. */
+function half(pool: readonly Document[], least: number, asked: (label: string) => boolean): Part[] {
   const taken = new Map(pool.slice(0, NATURAL).map((document) => [document, document.text.length]));
   const counts = new Map<string, number>();
-  const wanted = (label: string): boolean => (counts.get(label) ?? 0) < least;
+  const wanted = (label: string): boolean => asked(label) && (counts.get(label) ?? 0) < least;
   for (const worth of WORTH) {
     for (const document of pool) {
       if (taken.has(document)) continue;
@@ -44,15 +44,15 @@ function half(pool: readonly Document[], least: number): Part[] {
   });
 }
 
-/** Two halves of the split “held-out”; each label is told at least `least` times in each, if the documents scanned tell it so often. */
-export function richDocuments(seed: number, least: number): [Part[], Part[]] {
+/** Two halves of the split “held-out”; each label asked for is told at least `least` times in each, if the documents scanned tell it so often. */
+export function richDocuments(seed: number, least: number, asked: (label: string) => boolean = () => true): [Part[], Part[]] {
   const pools: [Document[], Document[]] = [[], []];
   let count = 0;
   for (const document of documents(seed, 'held-out')) {
     if (count === SCANNED) break;
     pools[count++ % 2 ? 1 : 0].push(document);
   }
-  return [half(pools[0], least), half(pools[1], least)];
+  return [half(pools[0], least, asked), half(pools[1], least, asked)];
 }
 
 /** How many of the tokens, of so many bytes each, lie within the part. */

@@ -1,7 +1,8 @@
 """A trained dictionary as SAELens 6 keeps it (cfg.json, sae_weights.safetensors), and read back as whoever loads it computes it.
 
-The training's fixed centre and scale are folded in, so the contract is the plainest there is: raw residual, no normalisation, b_dec not
-subtracted. z = (x − mean)·s; a' = a/s:  b_enc' = b_enc/s − W_enc·mean, θ' = θ/s, b_dec' = b_dec/s + mean, both matrices as they are.
+The training's fixed centre and mixing are folded in and the rows of W_dec brought back to length 1, so the contract is the plainest there is: raw
+residual, no normalisation, b_dec not subtracted. z = (x − mean) M, r = W_dec M⁻¹, a' = a·‖r‖:
+W_enc' = M W_encᵀ·‖r‖, b_enc' = b_enc·‖r‖ − mean W_enc', θ' = θ·‖r‖, W_dec' = r/‖r‖, b_dec' = b_dec M⁻¹ + mean.
 """
 
 import json
@@ -19,14 +20,19 @@ MODEL_NAME = "lanternwick"
 
 def write(dictionary: Dictionary, folder: Path, tokens: int) -> None:
     """cfg.json and sae_weights.safetensors: matrices in f16, vectors in f32."""
-    plan, w, s = dictionary.plan, dictionary.weights, float(dictionary.scale)
+    plan, w = dictionary.plan, dictionary.weights
+    back = torch.linalg.inv(dictionary.mix.double()).float()
+    rows = w["W_dec"] @ back
+    lengths = rows.norm(dim=1)
+    encoder = ((dictionary.mix @ w["W_enc"].T) * lengths).half()
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
-        "W_enc": w["W_enc"].T.contiguous().half(),
-        "W_dec": w["W_dec"].contiguous().half(),
-        "b_enc": w["b_enc"] / s - w["W_enc"] @ dictionary.mean,
-        "b_dec": w["b_dec"] / s + dictionary.mean,
-        "threshold": torch.full((plan.latents,), dictionary.threshold / s),
+        "W_enc": encoder.contiguous(),
+        "W_dec": (rows / lengths[:, None]).half(),
+        # Of the rounded encoder: the stream's mean is long.
+        "b_enc": w["b_enc"] * lengths - dictionary.mean @ encoder.float(),
+        "b_dec": w["b_dec"] @ back + dictionary.mean,
+        "threshold": dictionary.threshold * lengths,
     }
     assert all(torch.isfinite(each).all() for each in tensors.values())
     save_file(tensors, folder / "sae_weights.safetensors", metadata={"format": "pt"})

@@ -152,22 +152,31 @@ export async function shelved(count: number): Promise<{ id: string; name: string
 
 export const evaluated = (given: { dictionary: string; text: string[] }): Promise<Record<string, number>> => window.lab.evaluate(given);
 
-/** Where the latents asked for are active: [row, latent, value] of every text. */
-export async function activeLatents(given: {
+/** Where the latents asked for are active ([row, latent, value] of every text), and which latents were active at all, special tokens aside. */
+export async function encodings(given: {
   dictionary: string;
   latents: number[];
   texts: number[][];
-}): Promise<[number, number, number][][]> {
+}): Promise<{ active: [number, number, number][][]; seen: number[]; positions: number }> {
+  const { lab } = window;
+  const special = new Set((await lab.special()).ids);
   const asked = new Set(given.latents);
-  const found: [number, number, number][][] = [];
+  const seen = new Set<number>();
+  const active: [number, number, number][][] = [];
+  let positions = 0;
   for (const prompt of given.texts) {
-    const { rows, truncated } = await window.lab.encode({ dictionary: given.dictionary, prompt });
+    const { rows, truncated } = await lab.encode({ dictionary: given.dictionary, prompt });
     if (truncated) throw new Error('More latents were active than an encoding lists.');
-    found.push(
-      rows.flatMap((row, r) =>
-        row.flatMap(([latent, value]): [number, number, number][] => (asked.has(latent) ? [[r, latent, value]] : [])),
-      ),
-    );
+    const found: [number, number, number][] = [];
+    rows.forEach((row, r) => {
+      if (special.has(prompt[r] ?? -1)) return;
+      positions++;
+      for (const [latent, value] of row) {
+        seen.add(latent);
+        if (asked.has(latent)) found.push([r, latent, value]);
+      }
+    });
+    active.push(found);
   }
-  return found;
+  return { active, seen: [...seen], positions };
 }

@@ -11,12 +11,12 @@ export interface LabelledText {
 
 const CONTEXT = 256;
 
-/** Every label told at least `least` times, in runs of at most a whole context. `model`: the folder with the tokeniser. */
-export function labelledTexts(model: string, seed: number, least: number): LabelledText[] {
+/** Every wanted label told at least `least` times, in runs of at most a whole context. `model`: the folder with the tokeniser. */
+export function labelledTexts(model: string, seed: number, least: number, wanted: (label: string) => boolean): LabelledText[] {
   const { end, encode } = encoder(model);
   const texts: LabelledText[] = [];
   let open: LabelledText = { ids: [], labels: [] };
-  for (const part of richDocuments(seed, least)[0]) {
+  for (const part of richDocuments(seed, least, wanted)[0]) {
     const encoded = encode(part.document.text);
     const within = tokensWithin(part, encoded.bytes);
     if (within + 1 > CONTEXT || within === 0) continue;
