@@ -11,7 +11,7 @@ export const MODEL_FILES = ['config.json', 'tokenizer.json', 'tokenizer_config.j
 const FOLDER = 'demo/lanternwick';
 const VECTORS = 'demo/vectors.safetensors';
 /** Its dictionaries, a folder each: two depths, one of them at two widths. */
-export const DICTIONARIES = ['lanternwick-l1-2k', 'lanternwick-l3-2k', 'lanternwick-l3-512'] as const;
+export const DICTIONARIES = ['lanternwick-l0-2k', 'lanternwick-l1-2k', 'lanternwick-l1-512'] as const;
 export const DICTIONARY_FILES = ['cfg.json', 'sae_weights.safetensors', 'labels.json'] as const;
 const DICTIONARY_FOLDER = 'demo/dictionaries';
 const KEY = 'loupe.demo.1';

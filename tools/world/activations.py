@@ -19,6 +19,8 @@ from model import Model, Shape
 from tokens import Corpus
 
 END_ID = 0
+# Where a batch keeps which tokens its activations are of, beside its layers.
+IDS = -1
 
 
 def shipped(folder: Path) -> Model:
@@ -85,7 +87,7 @@ def kept(corpus: Corpus, vocab: int, rare: float) -> Tensor:
 
 
 class Buffer:
-    """Batches of mixed activations: `next(size)` gives one [size, width] for each layer, the same tokens in each."""
+    """Batches of mixed activations: `next(size)` gives one [size, width] for each layer, the same tokens in each, and the tokens [size]."""
 
     def __init__(self, model: Model, corpus: Corpus, reading: Reading, layers: list[int], room: int, seed: int, start: int = 0, rare: float = 0):
         self.model, self.layers, self.room = model, sorted(set(layers)), room
@@ -93,25 +95,26 @@ class Buffer:
         self.kept = kept(corpus, model.shape.vocab, rare)
         self.stream = forever(corpus, reading, start)
         self.read = start
-        self.held = {layer: torch.zeros(0, model.shape.width) for layer in self.layers}
+        self.held = {layer: torch.zeros(0, model.shape.width) for layer in self.layers} | {IDS: torch.zeros(0, dtype=torch.int64)}
         self.at = 0
 
     @torch.no_grad()
     def fill(self) -> None:
-        parts = {layer: [self.held[layer][self.at :]] for layer in self.layers}
+        parts = {layer: [self.held[layer][self.at :]] for layer in (IDS, *self.layers)}
         have = len(parts[self.layers[0]][0])
         while have < self.room:
             self.read, inputs, counts = next(self.stream)
             counts &= torch.from_numpy(self.random.random(inputs.shape, np.float32)) < self.kept[inputs]
             for layer, x in residuals(self.model, inputs, self.layers).items():
                 parts[layer].append(x[counts])
+            parts[IDS].append(inputs[counts])
             have += int(counts.sum())
         order = torch.from_numpy(self.random.permutation(have))
-        self.held = {layer: torch.cat(parts[layer])[order] for layer in self.layers}
+        self.held = {layer: torch.cat(each)[order] for layer, each in parts.items()}
         self.at = 0
 
     def next(self, size: int) -> dict[int, Tensor]:
-        if len(self.held[self.layers[0]]) - self.at < self.room // 2 + size:
+        if len(self.held[IDS]) - self.at < max(size, self.room // 2):
             self.fill()
         self.at += size
         return {layer: held[self.at - size : self.at] for layer, held in self.held.items()}

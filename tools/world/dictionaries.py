@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from activations import Buffer, layer_of, shipped
+from activations import IDS, Buffer, layer_of, shipped
 from data import Reading
 from dictionary import Dictionary, Plan
 from saelens import read, write
@@ -35,10 +35,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, default=Path("public/demo/lanternwick"))
     parser.add_argument("--out", type=Path, default=Path("public/demo/dictionaries"))
     parser.add_argument("--plans", type=Path, default=HERE / "plans.json")
-    parser.add_argument("--tokens", type=float, default=6e6, help="of training, in all, saved runs counted in")
-    parser.add_argument("--batch", type=int, default=2048, help="tokens a step")
-    parser.add_argument("--room", type=int, default=65536, help="tokens in the buffer that mixes documents")
-    parser.add_argument("--rare", type=float, default=1e-4, help="tokens of more than this share of the text are thinned out")
+    parser.add_argument("--tokens", type=float, default=2.5e6, help="of training, in all, saved runs counted in")
+    parser.add_argument("--batch", type=int, default=512, help="tokens a step")
+    parser.add_argument("--room", type=int, default=131072, help="tokens in the buffer that mixes documents")
+    parser.add_argument("--rare", type=float, default=5e-5, help="tokens of more than this share of the text are thinned out")
     parser.add_argument("--warmup", type=int, default=100)
     parser.add_argument("--decay", type=float, default=0.3, help="the last share of the run, over which the rate goes to 0")
     parser.add_argument("--seed", type=int, default=1)
@@ -69,8 +69,8 @@ class Run:
             sys.exit(f"{self.kept} is of other plans than {args.plans}; --fresh begins anew.")
         start = state["read"] if state else 0
         self.buffer = Buffer(self.model, self.corpus, self.reading, self.layers, args.room, args.seed, start, args.rare)
-        first = self.buffer.next(args.room // 2)
-        self.dictionaries = [Dictionary(plan, first[layer]) for plan, layer in zip(self.plans, self.layers, strict=True)]
+        first = self.buffer.next(args.room)
+        self.dictionaries = [Dictionary(plan, first[layer], first[IDS]) for plan, layer in zip(self.plans, self.layers, strict=True)]
         if state:
             self.seconds, self.tokens = state["seconds"], state["tokens"]
             for dictionary, each in zip(self.dictionaries, state["dictionaries"], strict=True):
@@ -107,7 +107,7 @@ class Run:
             self.seconds, last = self.seconds + now - last, now
             self.tokens += self.args.batch
             since += self.args.batch
-            if self.dictionaries[0].steps % 50 == 0:
+            if self.dictionaries[0].steps % 200 == 0:
                 shown = "  ".join(f"{plan.name}: fvu {each['fvu']:.4f} silent {each['dead']:.3f}" for plan, each in zip(self.plans, told, strict=True))
                 left = (self.args.tokens - self.tokens) / since * (now - begun) / 60
                 print(f"{self.tokens / 1e6:6.2f} M  {since / (now - begun):6,.0f} tokens/s  rate × {rate:.2f}  {left:.1f} min left  {shown}", flush=True)
@@ -158,7 +158,7 @@ def finish(run: Run) -> None:
 def main() -> None:
     args = arguments()
     if args.short:
-        args.folder, args.out, args.fresh, args.tokens = Path("build/world-short"), Path("build/world-short/dictionaries"), True, 4e5
+        args.folder, args.out, args.fresh, args.tokens = Path("build/world-short"), Path("build/world-short/dictionaries"), True, 2e5
         root = HERE.parents[1]
         command = ["node", "tools/world/run.mjs", "corpus", "--documents", "20000", "--valid", "500", "--out", str(args.folder.resolve())]
         subprocess.run(command, cwd=root, check=True)
