@@ -4,6 +4,7 @@ import type { Dials } from './dials.svelte';
 import { labError } from './jobs';
 import { activeAt, along, peak, startOf, strongest, tokensOf, type LatentSort } from './latents';
 import type { Machine } from './machine.svelte';
+import { isNeurons, layerOf, neuronsNear } from './neurons';
 import type { PromptStore } from './prompt.svelte';
 import type { FeaturesChoice } from './session';
 import type { Shelf } from './shelf.svelte';
@@ -29,6 +30,8 @@ export interface Looked {
 export class FeaturesStore {
   chosen = $state<string | undefined>();
   latent = $state<number | undefined>();
+  /** The text that the dictionary is to read; without a choice, one that it has read, or the newest. */
+  text = $state<string | undefined>();
   live = $state(true);
   sort = $state<LatentSort>('value');
   view = $state<'edited' | 'baseline'>('edited');
@@ -47,11 +50,14 @@ export class FeaturesStore {
     private readonly dials: Dials,
   ) {}
 
-  /** The chosen one; without a choice, the first that fits. */
-  dictionary: DictionaryInfo | undefined = $derived.by(() => {
-    const { dictionaries } = this.shelf;
-    return dictionaries.find(({ id }) => id === this.chosen) ?? dictionaries.find((each) => this.fits(each));
-  });
+  /** Those on the shelf, and the neurons of the model in use. */
+  dictionaries: readonly DictionaryInfo[] = $derived.by(() => [...this.shelf.dictionaries, ...this.machine.neurons]);
+  /** The chosen one; without a choice, the first on the shelf that fits. */
+  dictionary: DictionaryInfo | undefined = $derived.by(
+    () => this.dictionaries.find(({ id }) => id === this.chosen) ?? this.shelf.dictionaries.find((each) => this.fits(each)),
+  );
+  /** Are neurons looked at? Then the layer that they are of. */
+  layer: number | undefined = $derived(this.dictionary && isNeurons(this.dictionary.id) ? layerOf(this.dictionary.id) : undefined);
   working: DictionaryInfo | undefined = $derived(this.dictionary && this.fits(this.dictionary) ? this.dictionary : undefined);
   /** The dictionary to encode live while text is written: one that the person chose. */
   watched: string | undefined = $derived(
@@ -90,6 +96,20 @@ export class FeaturesStore {
     this.problem = undefined;
   }
 
+  /** The neurons of a layer; without one, of that which was looked at last, or of the middle. */
+  chooseNeurons(layer?: number): void {
+    const found = neuronsNear(this.machine.neurons, layer ?? (isNeurons(this.chosen) ? layerOf(this.chosen ?? '') : undefined));
+    if (found) this.choose(found.id);
+  }
+
+  /** Another model works: what was read of the one before is none of its. */
+  forget(): void {
+    this.#ticket++;
+    this.#look++;
+    this.encoded = this.#looked = undefined;
+    this.busy = false;
+  }
+
   restore({ dictionary, latent, live }: FeaturesChoice): void {
     this.chosen = dictionary;
     this.latent = latent;
@@ -103,7 +123,7 @@ export class FeaturesStore {
 
   /** A dictionary left the shelf. */
   keepOnly(dictionaries: readonly DictionaryInfo[]): void {
-    if (this.chosen === undefined || dictionaries.some(({ id }) => id === this.chosen)) return;
+    if (this.chosen === undefined || isNeurons(this.chosen) || dictionaries.some(({ id }) => id === this.chosen)) return;
     this.chosen = this.latent = undefined;
     this.encoded = undefined;
   }

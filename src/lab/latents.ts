@@ -23,19 +23,19 @@ export function tokensOf(rows: Rows): ReadonlyMap<number, number> {
   return found;
 }
 
-/** The active latents of a token: the largest first, or those first that are active on the fewest tokens. */
+/** The active latents of a token: the largest first (by magnitude: neurons of a gated MLP take either sign), or those first that are active on the fewest tokens. */
 export function activeAt(rows: Rows, position: number, tokens: ReadonlyMap<number, number>, sort: LatentSort): ActiveLatent[] {
   const list = (rows[position] ?? []).map(([latent, value]) => ({ latent, value, tokens: tokens.get(latent) ?? 1 }));
-  const byValue = (a: ActiveLatent, b: ActiveLatent) => b.value - a.value || a.latent - b.latent;
+  const byValue = (a: ActiveLatent, b: ActiveLatent) => Math.abs(b.value) - Math.abs(a.value) || a.latent - b.latent;
   return list.sort(sort === 'rarity' ? (a, b) => a.tokens - b.tokens || byValue(a, b) : byValue);
 }
 
 /** One latent's activation at every token; 0 where it rests. */
 export const along = (rows: Rows, latent: number): number[] => rows.map((row) => row.find(([each]) => each === latent)?.[1] ?? 0);
 
-const largest = (values: readonly number[]): number => values.reduce((most, value) => Math.max(most, value), 0);
+const largest = (values: readonly number[]): number => values.reduce((most, value) => (Math.abs(value) > Math.abs(most) ? value : most), 0);
 
-/** The largest of values at tokens; special ones count only where nothing else is active. */
+/** The largest of values at tokens, by magnitude; special ones count only where nothing else is active. */
 export function peak(values: readonly number[], left: ReadonlySet<number>): number {
   return largest(values.filter((_, position) => !left.has(position))) || largest(values);
 }
@@ -46,11 +46,12 @@ export function strongest(rows: Rows, left: ReadonlySet<number>, most: number): 
   const counted = rows.length > left.size ? left : new Set<number>();
   rows.forEach((row, position) => {
     if (counted.has(position)) return;
-    for (const [latent, value] of row) peaks.set(latent, Math.max(value, peaks.get(latent) ?? 0));
+    for (const [latent, value] of row) peaks.set(latent, largest([peaks.get(latent) ?? 0, value]));
   });
   return [...peaks.entries()]
     .map(([latent, value]) => ({ latent, peak: value }))
-    .sort((a, b) => b.peak - a.peak || a.latent - b.latent)
+
+    .sort((a, b) => Math.abs(b.peak) - Math.abs(a.peak) || a.latent - b.latent)
     .slice(0, most);
 }
 

@@ -9,6 +9,8 @@ const opened = (...ids: string[]): Opened => ({
   dictionaries: [],
   vectors: [],
   texts: [],
+  labels: [],
+  embedders: [],
   ignored: [],
 });
 

@@ -17,6 +17,23 @@ const rows: SparseRows['rows'] = [
 ];
 const bos = new Set([0]);
 
+it('of either sign rank by magnitude, and keep their sign', () => {
+  const signed: SparseRows['rows'] = [
+    [],
+    [
+      [4, -6],
+      [2, 3],
+    ],
+    [[4, 5]],
+  ].map((row) => row as [number, number][]);
+  expect(activeAt(signed, 1, tokensOf(signed), 'value').map(({ latent }) => latent)).toEqual([4, 2]);
+  expect(strongest(signed, new Set(), 2)).toEqual([
+    { latent: 4, peak: -6 },
+    { latent: 2, peak: 3 },
+  ]);
+  expect(startOf(signed, 4, new Set())).toBe(-24);
+});
+
 describe('latents of a prompt', () => {
   it('stand by value, or the rarest first', () => {
     const tokens = tokensOf(rows);
