@@ -94,7 +94,7 @@ export interface Lab {
   evaluate(request: EvaluateRequest, job?: Job): Promise<Record<string, number>>; // l0, fvu, ce_score, kl_score, dead, …
 
   // ---- extensions: what the page needed beyond the contract, for scripts as well
-  openDemo(job?: Job): Promise<ModelInfo>; // fetches the demo world from the page's own origin, puts it on the shelf and to work; its vectors follow
+  openDemo(job?: Job): Promise<ModelInfo>; // fetches the demo world from the page's own origin, puts it on the shelf and to work; its vectors and dictionaries follow
   model(): ModelInfo | undefined; // the model in use
   storage(): Promise<{ opfs: boolean; persisted: boolean; usage: number; quota: number }>; // bytes; opfs false: models live in memory, for this tab only
   token(token: string | number): Promise<{ id: number; piece: string }>; // the one token that reads exactly so (" the" is not "the"; else `not-one-token`), or what an id reads

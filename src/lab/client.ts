@@ -317,7 +317,9 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
         const kept = (await files.models()).find((each) => demo.isDemo(each));
         const found = kept ?? (await demo.shelve((dropped) => lab.open(dropped, job)));
         // Who has asked for another model meanwhile gets that one.
-        return used === before ? lab.use(found.id, {}, job) : found;
+        const opened = used === before ? await lab.use(found.id, {}, job) : found;
+        void demo.follow((dropped) => lab.open(dropped)).catch((error: unknown) => changed({ kind: 'trouble', error }));
+        return opened;
       });
       // Calls wait for it only where there is nothing else that they could be about.
       return inUse ? opening : coming.until(opening);
