@@ -106,6 +106,7 @@ export interface Lab {
   neurons(): Promise<DictionaryInfo[]>; // the MLP neurons of the model in use, a dictionary a layer: neither on the shelf nor stored, their ids are taken wherever a dictionary's is
   latent(request: { dictionary: string; latent: number; top?: number }): Promise<LatentInfo>; // one latent, from its weights alone; lists of at most `top` (10)
   overrideContract(id: string, change: Partial<Contract>): Promise<DictionaryInfo>; // a person's word against the file's, kept with the dictionary
+  checkContract(request: { dictionary: string; text?: string | readonly string[] }, job?: Job): Promise<ContractCheck>; // is it read as it was trained? On a few hundred positions of text, the lab's own passages unless given
   quality(request: EvaluateRequest, job?: Job): Promise<Quality>; // evaluate(), and every latent's density
   texts(): Promise<TextInfo[]>; // the shelf's texts; remove(id) takes one off
   survey(request: SurveyRequest, job?: Job): Promise<Survey>; // a pass of a dictionary over a text; cancelled, it keeps what it read and goes on there when asked again

@@ -78,6 +78,8 @@ export interface DictionaryRecord {
   model?: string;
   /** Its id on Neuronpedia, “gpt2-small/8-res-jb”, where its files give one. */
   neuronpedia?: string;
+  /** The contract as its files were read, once a person has overridden it. */
+  read?: Contract;
   /** What its card promises, where it does. */
   promised: { l0?: number; fvu?: number };
   /** What a person should know of how it was read; absent where there is nothing. */
@@ -475,6 +477,18 @@ export interface EngineApi {
     job: string,
     progress?: (done: number, of: number) => void,
   ): Promise<EngineDashboard>;
+  /** Is it read as it was trained? `texts` as its contract says of the BOS, `others` the other way, empty where there is none. */
+  checkContract(
+    request: {
+      dictionary: string;
+      texts: number[][];
+      others: number[][];
+      special: readonly number[];
+      promised: { fvu?: number; l0?: number };
+    },
+    job: string,
+    progress?: (done: number, of: number) => void,
+  ): Promise<ContractCheck>;
   hooks(): Promise<{ name: Hook; shape: string[] }[]>;
   batch(requests: readonly EngineRun[], job: string, progress?: (done: number, of: number) => void): Promise<EngineRunResult[]>;
   explainRun(request: EngineRun): Promise<Planned[]>;

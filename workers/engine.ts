@@ -2,7 +2,7 @@
  * The engine as the page's client sees it (contract.ts: EngineApi): one device, one model in use, runs in turn, generations
  * beside them. Independent of workers and Comlink, so that tests and Node with Dawn use the same object.
  */
-import type { DeviceInfo, DictionaryInfo, FoundLatents, Planned, SparseRows } from './api';
+import type { ContractCheck, DeviceInfo, DictionaryInfo, FoundLatents, Planned, SparseRows } from './api';
 import type {
   DictionaryRecord,
   EngineApi,
@@ -31,10 +31,11 @@ import { asLabError, LabError, throwIfAborted } from './errors';
 import type { ModelInfo } from './api';
 import { Gpu } from './gpu/device';
 import type { Library } from './gpu/wgsl';
-import { Attached, type OpenTensors } from './engine-dictionaries';
+import { Attached, normAt, type OpenTensors } from './engine-dictionaries';
 import { neuronsInfo } from './dictionary/neurons';
 import { Queue } from './engine-queue';
 import { sequencesOf, Surveys } from './engine-surveys';
+import { checkContract } from './experiments/check-contract';
 import { contrast } from './experiments/contrast';
 import { encode } from './experiments/encode';
 import { evaluate } from './experiments/evaluate';
@@ -329,6 +330,22 @@ export class Engine implements EngineApi {
         const model = this.need();
         for (const ids of request.texts) checkIds(model, ids);
         return evaluate(model, this.attached.get(request.dictionary), request, progress, () => throwIfAborted(signal));
+      }),
+    );
+  }
+
+  checkContract(
+    request: Parameters<EngineApi['checkContract']>[0],
+    job: string,
+    progress?: (done: number, of: number) => void,
+  ): Promise<ContractCheck> {
+    return this.job(job, (signal) =>
+      this.steady(() => {
+        const model = this.need();
+        for (const ids of [...request.texts, ...request.others]) checkIds(model, ids);
+        const dictionary = this.attached.ofShelf(request.dictionary);
+        const call = { ...request, ...normAt(model, dictionary.spec.hookIn) };
+        return checkContract(model, dictionary, call, progress, () => throwIfAborted(signal));
       }),
     );
   }

@@ -192,6 +192,7 @@ export class Bench {
       case 'shelf':
         void this.shelf.refreshModels();
         void this.shelf.refreshTexts();
+        void this.labels.again();
         void this.shelf.refreshDictionaries().then(() => {
           this.dials.keepLatents();
           this.features.keepOnly(this.shelf.dictionaries);

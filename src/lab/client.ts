@@ -339,7 +339,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       changed: () => changed({ kind: 'shelf' }),
       demo: (each) => demo.isDemo(each),
     }),
-    ...findLatents({ engine, files, text, coming, model, attach: dictionary, detailed, changed: labelled }),
+    ...findLatents({ engine, files, text, coming, model, attach: dictionary, embeddings, detailed, changed: labelled }),
     ...useTexts({ engine, files, text, coming, model, attach: dictionary, changed: () => changed({ kind: 'shelf' }) }),
     ...vectors,
     vectorFromToken: coming.after(vectors.vectorFromToken),

@@ -67,6 +67,15 @@ export class FeaturesStore {
   /** Are neurons looked at? Then the layer that they are of. */
   layer: number | undefined = $derived(this.dictionary && isNeurons(this.dictionary.id) ? layerOf(this.dictionary.id) : undefined);
   working: DictionaryInfo | undefined = $derived(this.dictionary && this.fits(this.dictionary) ? this.dictionary : undefined);
+  /** Those that can be read beside it: they write to the same place, so that directions can be compared. */
+  besides: DictionaryInfo[] = $derived.by(() => {
+    const { working } = this;
+    if (!working || this.layer !== undefined) return [];
+    return this.shelf.dictionaries.filter(
+      (each) => each.id !== working.id && this.fits(each) && samePlace(each.hookOut, working.hookOut) && each.dOut === working.dOut,
+    );
+  });
+  beside: DictionaryInfo | undefined = $derived(this.besides.find(({ id }) => id === this.besideId));
   /** The dictionary whose latents can be told live: one that the person chose, or the first that fits, once it is on the GPU. */
   heard: string | undefined = $derived.by(() => {
     const { working } = this;

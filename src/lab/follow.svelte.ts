@@ -35,6 +35,10 @@ export function followReading(bench: Bench): void {
     return bench.whenQuiet(800, () => features.bring());
   });
   $effect(() => {
+    const named = [features.dictionary?.id, features.beside?.id, ...dials.list.map(({ latent }) => latent?.dictionary)];
+    return bench.whenQuiet(60, () => Promise.all(named.map(async (id) => (id === undefined ? undefined : labels.show(id)))));
+  });
+  $effect(() => {
     void features.latent;
     if (bench.instrument !== 'features' || !features.working) return;
     return bench.whenQuiet(80, () => features.look());

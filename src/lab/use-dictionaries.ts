@@ -30,7 +30,9 @@ export const PIECE = 1024;
 /** Of an opened text, unless more are asked for. */
 const TOKENS = 16_384;
 
-export function useDictionaries(parts: Parts): Pick<Lab, 'neurons' | 'encode' | 'evaluate' | 'quality' | 'latent' | 'overrideContract'> {
+export function useDictionaries(
+  parts: Parts,
+): Pick<Lab, 'neurons' | 'encode' | 'evaluate' | 'quality' | 'latent' | 'overrideContract' | 'checkContract'> {
   const { engine, files, text, coming, model, edits, attach, leave, changed } = parts;
   /** The first tokens of an opened text, in sequences that fit. */
   const beginning = async (id: string, tokens: number): Promise<number[][]> => {
@@ -89,6 +91,31 @@ export function useDictionaries(parts: Parts): Pick<Lab, 'neurons' | 'encode' | 
     ),
     evaluate: coming.after(async (request, job) => (await quality(request, job)).scores),
     quality: coming.after(quality),
+    checkContract: coming.after(({ dictionary, text: given }, job) =>
+      asJob(
+        job,
+        (id) => engine.cancel(id),
+        async (id) => {
+          const { contractTexts } = await import('./contract-texts');
+          const record = await files.dictionary(dictionary);
+          await attach(dictionary);
+          const { bos, special } = await text.vocabulary();
+          const { texts, others } = await contractTexts({
+            given,
+            demo: parts.demo(model()),
+            most: Math.min(PIECE, model().context),
+            bos,
+            prependBos: record.spec.contract.prependBos,
+            tokenize: async (each) => (await text.tokenize(each, false)).ids,
+          });
+          throwIfAborted(job?.signal);
+          const progress = job?.progress && Comlink.proxy((done: number, of: number) => job.progress?.(done, of));
+          const found = await engine.checkContract({ dictionary, texts, others, special, promised: record.promised }, id, progress);
+          throwIfAborted(job?.signal);
+          return found;
+        },
+      ),
+    ),
     latent: coming.after(({ dictionary, latent, top = 10 }) =>
       told(async () => {
         if (!Number.isInteger(top) || top < 1)

@@ -74,6 +74,7 @@ export const fakeEngine: EngineApi = {
   neurons: () => Promise.resolve([]),
   encode: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   latent: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
+  checkContract: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   evaluate: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   promotes: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   contrast: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
