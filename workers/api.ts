@@ -94,7 +94,7 @@ export interface Lab {
   evaluate(request: EvaluateRequest, job?: Job): Promise<Record<string, number>>; // l0, fvu, ce_score, kl_score, dead, …
 
   // ---- extensions: what the page needed beyond the contract, for scripts as well
-  openDemo(job?: Job): Promise<ModelInfo>; // fetches the demo world from the page's own origin, puts it on the shelf and to work; its vectors follow
+  openDemo(job?: Job): Promise<ModelInfo>; // fetches the demo world from the page's own origin, puts it on the shelf and to work; its vectors and dictionaries follow
   model(): ModelInfo | undefined; // the model in use
   storage(): Promise<{ opfs: boolean; persisted: boolean; usage: number; quota: number }>; // bytes; opfs false: models live in memory, for this tab only
   token(token: string | number): Promise<{ id: number; piece: string }>; // the one token that reads exactly so (" the" is not "the"; else `not-one-token`), or what an id reads
@@ -106,13 +106,72 @@ export interface Lab {
   neurons(): Promise<DictionaryInfo[]>; // the MLP neurons of the model in use, a dictionary a layer: neither on the shelf nor stored, their ids are taken wherever a dictionary's is
   latent(request: { dictionary: string; latent: number; top?: number }): Promise<LatentInfo>; // one latent, from its weights alone; lists of at most `top` (10)
   overrideContract(id: string, change: Partial<Contract>): Promise<DictionaryInfo>; // a person's word against the file's, kept with the dictionary
-  embedders(): Promise<EmbedderInfo[]>; // sentence encoders on the shelf, the oldest first
-  embed(request: EmbedRequest, job?: Job): Promise<Tensor>; // [texts, width], each row of length 1; progress in texts
   quality(request: EvaluateRequest, job?: Job): Promise<Quality>; // evaluate(), and every latent's density
   texts(): Promise<TextInfo[]>; // the shelf's texts; remove(id) takes one off
   survey(request: SurveyRequest, job?: Job): Promise<Survey>; // a pass of a dictionary over a text; cancelled, it keeps what it read and goes on there when asked again
   surveys(dictionary?: string): Promise<SurveyInfo[]>; // those kept for the dictionaries' contracts as they are now, newest first
   dashboard(request: DashboardRequest, job?: Job): Promise<Dashboard>; // one latent on a survey's text; rejects with `survey-missing` where there is none
+  embedders(): Promise<EmbedderInfo[]>; // sentence encoders on the shelf, the oldest first
+  embed(request: EmbedRequest, job?: Job): Promise<Tensor>; // [texts, width], each row of length 1; progress in texts
+
+  // ---- what latents are called, and how they are found (extensions)
+  labels(dictionary: string): Promise<Label[]>; // of every source; by latent, a person's own first
+  label(request: { dictionary: string; latent: number; text: string; note?: string }): Promise<void>; // the person's own, at most one a latent; an empty text takes it away
+  openLabels(files: readonly (File | { path: string; file: File })[], dictionary: string, job?: Job): Promise<Opened>; // as open(), for those whose dictionary the files do not tell
+  exportLabels(dictionary: string): Promise<File>; // the person's own, as labels.json, which open() reads
+  findLatents(request: FindLatents, job?: Job): Promise<FoundLatents>; // what the request's form asks for, best first
+  similar(request: { dictionary: string; latent: number; other: string; top?: number }): Promise<{ latent: number; cosine: number }[]>; // the latents of `other` (it may be the same dictionary) by cos(d, d_j) of decoder rows, largest first, at most `top` (10); both must write to one place
+}
+
+/** Extension. What a latent is called. `source` says by whom; “you” is the person. One label a latent and source. */
+export interface Label {
+  latent: number;
+  text: string;
+  source: string;
+  /** How well it fits, by whom the source says: 0 to 1 as a rule. */
+  score?: number;
+  /** What the score is: “F1”, “eleuther_recall · gpt-4o-mini” … */
+  scoreName?: string;
+  note?: string;
+  /** Milliseconds since 1970: when it was written here, or imported. */
+  madeAt: number;
+}
+
+/** Extension: one example of “fires here”. Without positions every one but special tokens counts; negative ones count from the end. */
+export interface FiringAt {
+  prompt: Prompt;
+  bos?: boolean;
+  positions?: readonly number[];
+}
+/**
+ * Extension. At most `top` (20) latents.
+ * label: those with a label that holds all the words, in any order; case and accents do not matter.
+ * promotes: by the logit weight of this token, the same number as in `latent()`; sign −1: by how much it is suppressed.
+ * meaning: by the cosine of a sentence encoder's vectors of the label and of this text (the encoder that came last unless one is named; `embedder-unknown` where none is there); of a latent's labels the best.
+ * here, not: that fire at the positions of `here` and not at those of `not`. each 'min' (where nothing is said): the smallest over `here`; 'mean': the mean.
+ */
+export type FindLatents = { dictionary: string; top?: number } & (
+  | { label: string }
+  | { promotes: string | number; sign?: 1 | -1 }
+  | { meaning: string; embedder?: string }
+  | { here: FiringAt | readonly FiringAt[]; not?: FiringAt | readonly FiringAt[]; each?: 'min' | 'mean' }
+);
+export interface FoundLatent {
+  latent: number;
+  /** label: the share of the words that stand whole in it; own labels come first. promotes: the logit weight. meaning: the cosine. here: `here` − `not`. */
+  score: number;
+  /** The label that was found. */
+  label?: Label;
+  /** min or mean of the activation over the positions of `here`; the largest over those of `not`. */
+  here?: number;
+  not?: number;
+}
+export interface FoundLatents {
+  latents: FoundLatent[];
+  /** How many there are, of which `latents` are the first. */
+  of: number;
+  /** here, not: at some position more latents were active than came back (the largest 1,024 or more), and a weak one may be missing. */
+  truncated: boolean;
 }
 
 /** text: texts, or the id of an opened one, of which the first `tokens` (16,384 unless given) are read. */
@@ -376,6 +435,24 @@ export interface LatentInfo {
   cosine: number;
   norm: number;
 }
+/** Extension. A dictionary on real activations, special tokens left out; `ok: false` comes with a warning that names the convention that is likely wrong, where one explains it. */
+export interface ContractCheck {
+  fvu: number; // Σ‖y − ŷ‖² / Σ‖y − ȳ‖²
+  l0: number; // active latents a position
+  positions: number;
+  promised?: { fvu?: number; l0?: number }; // by its files
+  ok: boolean;
+  likely?: LikelyConvention[]; // best first
+  warning?: string;
+}
+export interface LikelyConvention {
+  field: keyof Contract | 'hook';
+  value: string | number | boolean;
+  fvu: number; // read so
+  l0: number;
+  change: Partial<Contract>; // for overrideContract; empty for a hook
+  say: string;
+}
 export interface Opened {
   models: ModelInfo[];
   dictionaries: DictionaryInfo[];
@@ -383,6 +460,7 @@ export interface Opened {
   texts: TextInfo[];
   embedders: EmbedderInfo[]; // extension
   ignored: { file: string; why: string }[];
+  labels: { dictionary: string; count: number; source: string }[]; // extension
 }
 /** Extension: a sentence encoder, for finding labels by meaning. */
 export interface EmbedderInfo {
@@ -426,6 +504,7 @@ export interface DictionaryInfo {
   dOut: number;
   latents: number;
   contract: Record<string, string | number | boolean>;
+  fileSays?: Partial<Contract>; // extension: what its files say, of the conventions that a person has overridden
   fits: string[];
 }
 export interface VectorInfo {

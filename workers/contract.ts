@@ -4,10 +4,13 @@
  */
 import type {
   ChatOptions,
+  ContractCheck,
   DeviceInfo,
   DictionaryInfo,
   EmbedderInfo,
+  FoundLatents,
   Hook,
+  Label,
   ModelInfo,
   Opened,
   Planned,
@@ -73,10 +76,36 @@ export interface DictionaryRecord {
   tensors: StoredTensor[];
   /** The model it says that it was trained on, as its publisher writes it. */
   model?: string;
+  /** Its id on Neuronpedia, “gpt2-small/8-res-jb”, where its files give one. */
+  neuronpedia?: string;
   /** What its card promises, where it does. */
   promised: { l0?: number; fvu?: number };
   /** What a person should know of how it was read; absent where there is nothing. */
   notes?: string[];
+  addedAt: number;
+}
+
+/** How a sentence encoder's rows become one vector: their mean, the first of them, or the graph does it itself. */
+export type Pooling = 'mean' | 'cls' | 'graph';
+
+/** Everything the shelf keeps of a sentence encoder. Its ONNX graph is its one file. */
+export interface EmbedderRecord {
+  id: string;
+  name: string;
+  /** config.json's model_type. */
+  type: string;
+  stored: 'opfs' | 'memory';
+  files: StoredFile[];
+  tokenizer: Record<string, unknown>;
+  tokenizerConfig: Record<string, unknown>;
+  pooling: Pooling;
+  /** Tokens of a text at most, special ones included. */
+  maxTokens: number;
+  inputs: string[];
+  /** The output that is read. */
+  output: string;
+  /** Rows of a batch do not touch each other. Not so where activations are quantised over the whole batch. */
+  batches: boolean;
   addedAt: number;
 }
 
@@ -118,30 +147,9 @@ export interface TokenChunk {
   ended: boolean;
   /** Documents so far that could not be read. */
   skipped: number;
-}
-
-/** How a sentence encoder's rows become one vector: their mean, the first of them, or the graph does it itself. */
-export type Pooling = 'mean' | 'cls' | 'graph';
-
-/** Everything the shelf keeps of a sentence encoder. Its ONNX graph is its one file. */
-export interface EmbedderRecord {
-  id: string;
-  name: string;
-  /** config.json's model_type. */
-  type: string;
-  stored: 'opfs' | 'memory';
-  files: StoredFile[];
-  tokenizer: Record<string, unknown>;
-  tokenizerConfig: Record<string, unknown>;
-  pooling: Pooling;
-  /** Tokens of a text at most, special ones included. */
-  maxTokens: number;
-  inputs: string[];
-  /** The output that is read. */
-  output: string;
-  /** Rows of a batch do not touch each other. Not so where activations are quantised over the whole batch. */
-  batches: boolean;
-  addedAt: number;
+  /** Shares of the file that lie before the chunk and before its end. */
+  from: number;
+  to: number;
 }
 
 export interface OpenedFile {
@@ -203,6 +211,13 @@ export interface FilesApi {
   dictionary(id: string): Promise<DictionaryRecord>;
   /** A person's word against the file's: kept with the dictionary, and checked (`contract-invalid`). */
   overrideContract(id: string, change: Partial<Contract>): Promise<DictionaryRecord>;
+  labels(dictionary: string): Promise<Label[]>;
+  /** The person's own label of a latent; an empty text takes it away. */
+  label(dictionary: string, latent: number, text: string, note?: string): Promise<void>;
+  openLabels(files: readonly OpenedFile[], dictionary: string, job: string, progress?: OnProgress): Promise<Opened>;
+  /** The person's own labels as the text of a labels.json. */
+  exportLabels(dictionary: string): Promise<{ name: string; text: string }>;
+  findLabels(dictionary: string, words: string, top: number): Promise<FoundLatents>;
   texts(): Promise<TextInfo[]>;
   /** A text's id and name; of texts that are given, an id made from what they say. */
   textOf(text: string | readonly string[]): Promise<{ id: string; name: string }>;
@@ -290,6 +305,32 @@ export interface EngineLatent {
   neighbours: { latent: number; cosine: number }[];
   cosine: number;
   norm: number;
+}
+
+/** experiments/promotes.ts, contrast.ts and similar.ts say what each is. */
+export interface EnginePromotes {
+  dictionary: string;
+  token: number;
+  sign: 1 | -1;
+  top: number;
+}
+export interface EngineFiring {
+  ids: number[];
+  /** From 0, at least one. */
+  positions: number[];
+}
+export interface EngineContrast {
+  dictionary: string;
+  here: EngineFiring[];
+  not: EngineFiring[];
+  each: 'min' | 'mean';
+  top: number;
+}
+export interface EngineSimilar {
+  dictionary: string;
+  latent: number;
+  other: string;
+  top: number;
 }
 
 export interface EngineSurveyCall {
@@ -401,6 +442,10 @@ export interface EngineApi {
   encode(request: EngineEncode, job: string): Promise<SparseRows>;
   /** What one latent's weights tell; tokens and latents at most `top` a list. */
   latent(request: { dictionary: string; latent: number; top: number }): Promise<EngineLatent>;
+  promotes(request: EnginePromotes): Promise<FoundLatents>;
+  contrast(request: EngineContrast, job: string, progress?: (done: number, of: number) => void): Promise<FoundLatents>;
+  /** Of two dictionaries that are both on the GPU. */
+  similar(request: EngineSimilar): Promise<{ latent: number; cosine: number }[]>;
   /** Scores over texts (token ids), and each latent's density; `special` tokens are left out. */
   evaluate(
     request: { dictionary: string; texts: number[][]; special: readonly number[] },

@@ -109,7 +109,7 @@ export class Attached {
 }
 
 /** The norm whose hook_normalized this is: its own gain and bias, folded away or not. */
-function normAt({ planner, storedVectors, spec }: Runtime, hook: string): Pick<LoadCall, 'norm'> {
+export function normAt({ planner, storedVectors, spec }: Runtime, hook: string): Pick<LoadCall, 'norm'> {
   const [, name] = /^(.*)\.hook_normalized$/.exec(hook) ?? [];
   const of = (part: string): Float32Array | undefined => {
     const at = planner.weights.vectors.get(`${name}.${part}`);

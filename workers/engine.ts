@@ -2,10 +2,11 @@
  * The engine as the page's client sees it (contract.ts: EngineApi): one device, one model in use, runs in turn, generations
  * beside them. Independent of workers and Comlink, so that tests and Node with Dawn use the same object.
  */
-import type { DeviceInfo, DictionaryInfo, Planned, SparseRows } from './api';
+import type { DeviceInfo, DictionaryInfo, FoundLatents, Planned, SparseRows } from './api';
 import type {
   DictionaryRecord,
   EngineApi,
+  EngineContrast,
   EngineDashboard,
   EngineEncode,
   EngineLatent,
@@ -13,8 +14,10 @@ import type {
   EngineGenerate,
   EngineLens,
   EngineLensResult,
+  EnginePromotes,
   EngineRun,
   EngineRunResult,
+  EngineSimilar,
   EngineStep,
   EngineSurvey,
   EngineSurveyCall,
@@ -32,9 +35,12 @@ import { Attached, type OpenTensors } from './engine-dictionaries';
 import { neuronsInfo } from './dictionary/neurons';
 import { Queue } from './engine-queue';
 import { sequencesOf, Surveys } from './engine-surveys';
+import { contrast } from './experiments/contrast';
 import { encode } from './experiments/encode';
 import { evaluate } from './experiments/evaluate';
 import { latentWeights } from './experiments/latent';
+import { promotes } from './experiments/promotes';
+import { similar } from './experiments/similar';
 import { dashboard } from './experiments/survey/dashboard';
 import { capacityOf, compileFor, decodeOps, resultCopy, watchesOf } from './model/decode';
 import { Generation } from './model/generate';
@@ -293,6 +299,24 @@ export class Engine implements EngineApi {
 
   latent({ dictionary, latent, top }: { dictionary: string; latent: number; top: number }): Promise<EngineLatent> {
     return this.steady(() => latentWeights(this.need(), this.attached.get(dictionary), latent, top));
+  }
+
+  promotes(request: EnginePromotes): Promise<FoundLatents> {
+    return this.steady(() => promotes(this.need(), this.attached.get(request.dictionary), request));
+  }
+
+  contrast(request: EngineContrast, job: string, progress?: (done: number, of: number) => void): Promise<FoundLatents> {
+    return this.job(job, (signal) =>
+      this.steady(() => {
+        const model = this.need();
+        for (const { ids } of [...request.here, ...request.not]) checkIds(model, ids);
+        return contrast(model, this.attached.get(request.dictionary), request, progress, () => throwIfAborted(signal));
+      }),
+    );
+  }
+
+  similar(request: EngineSimilar): Promise<{ latent: number; cosine: number }[]> {
+    return this.steady(() => similar(this.need(), this.attached.get(request.dictionary), this.attached.get(request.other), request));
   }
 
   evaluate(

@@ -18,6 +18,8 @@ interface Reading {
   bos: boolean;
   /** Where the next chunk begins. */
   place: Place;
+  /** The place's `at` when all is read. */
+  end: number;
   release(): void;
 }
 
@@ -64,7 +66,7 @@ export class TextReadings {
     const id = crypto.randomUUID();
     const place = cursor ? placeOf(cursor) : START;
     const passages = source.passages(place)[Symbol.asyncIterator]();
-    this.#readings.set(id, { passages, tokenizer, context, bos, place, release });
+    this.#readings.set(id, { passages, tokenizer, context, bos, place, end: source.end, release });
     return id;
   }
 
@@ -85,6 +87,7 @@ export class TextReadings {
     const reading = this.#readings.get(id);
     if (!reading) throw new LabError('internal', 'This text is not being read.', 'This is a fault in Loupe. Please report it.');
     const cursor = JSON.stringify(reading.place);
+    const from = reading.place.at / reading.end;
     const sequences: number[][] = [];
     let count = 0;
     let ended = false;
@@ -104,6 +107,8 @@ export class TextReadings {
       lengths: Uint32Array.from(sequences, ({ length }) => length),
       ended,
       skipped: reading.place.skipped,
+      from,
+      to: ended ? 1 : reading.place.at / reading.end,
     };
   }
 

@@ -16,9 +16,14 @@ import { layoutOf } from './model/layout';
 /** The record, and the one file that it will name: its size is known, its bytes come as they are written. */
 export function shelfDraft(draft: DictionaryDraft, signal?: AbortSignal): { record: DraftRecord; source: Source } {
   const { tensors, bytes } = fileLayout(draft);
-  const { name, format, spec, model, promised, notes } = draft;
+  const { name, format, spec, model, neuronpedia, promised, notes } = draft;
   return {
-    record: { name, format, spec, tensors, promised, ...(model !== undefined && { model }), ...(notes.length > 0 && { notes }) },
+    record: {
+      ...{ name, format, spec, tensors, promised },
+      ...(model !== undefined && { model }),
+      ...(neuronpedia !== undefined && { neuronpedia }),
+      ...(notes.length > 0 && { notes }),
+    },
     source: { bytes, pieces: () => canonicalBytes(draft, signal) },
   };
 }
@@ -36,6 +41,7 @@ export function dictionaryInfo(record: DictionaryRecord, models: readonly ModelR
     dOut,
     latents,
     contract: shownContract(record),
+    ...overridden(record),
     fits: models.filter((model) => fits(spec, model)).map((model) => model.id),
   };
 }
@@ -53,6 +59,14 @@ function shownContract({ spec, format, model, promised, notes }: DictionaryRecor
     ...(promised.fvu !== undefined && { promisedFvu: promised.fvu }),
     ...(notes && notes.length > 0 && { notes: notes.join('\n') }),
   };
+}
+
+/** What the files say where a person has said otherwise. */
+function overridden({ spec, read }: DictionaryRecord): Pick<DictionaryInfo, 'fileSays'> {
+  if (!read) return {};
+  const now: Contract = { normGain: false, ...spec.contract };
+  const all = Object.entries({ normGain: false, ...read }).filter(([key, value]) => now[key as keyof Contract] !== value);
+  return all.length ? { fileSays: Object.fromEntries(all) } : {};
 }
 
 /** Has the model both places, and are they as wide? Heads of z count side by side. */

@@ -10,6 +10,7 @@ import { LabError, throwIfAborted } from '../../workers/errors';
 import { version } from '../../package.json';
 import { Coming } from './coming';
 import type { DemoWorld } from './demo';
+import { findLatents } from './find-latents';
 import type { Embedding } from './embedding';
 import { resolveEdits } from './edits';
 import { LiveGeneration, type Opening } from './generation';
@@ -27,6 +28,7 @@ export type LabChange =
   | { kind: 'model'; model: ModelInfo | undefined; using?: Using }
   | { kind: 'shelf' }
   | { kind: 'vectors' }
+  | { kind: 'labels'; dictionaries: readonly string[] }
   | { kind: 'device'; event: EngineEvent }
   | { kind: 'trouble'; error: unknown };
 
@@ -76,6 +78,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   const stepped = (job: Job | undefined) => job?.progress && Comlink.proxy((done: number, of: number) => job.progress?.(done, of));
   const detailed = (job: Job | undefined): OnProgress | undefined =>
     job?.progress && Comlink.proxy<OnProgress>(({ done, of, ...detail }) => job.progress?.(done, of, detail));
+
+  const labelled = (dictionaries: readonly string[]) => changed({ kind: 'labels', dictionaries: [...new Set(dictionaries)] });
 
   const engineRun = async (request: RunRequest): Promise<EngineRun> => {
     const ids = await text.ids(request.prompt, request.bos);
@@ -191,6 +195,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
             navigator.storage?.persist?.().catch(() => undefined);
           changed({ kind: 'shelf' });
           if (opened.vectors.length) changed({ kind: 'vectors' });
+          if (opened.labels.length) labelled(opened.labels.map(({ dictionary: of }) => of));
           return opened;
         },
       ),
@@ -312,7 +317,9 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
         const kept = (await files.models()).find((each) => demo.isDemo(each));
         const found = kept ?? (await demo.shelve((dropped) => lab.open(dropped, job)));
         // Who has asked for another model meanwhile gets that one.
-        return used === before ? lab.use(found.id, {}, job) : found;
+        const opened = used === before ? await lab.use(found.id, {}, job) : found;
+        void demo.follow((dropped) => lab.open(dropped)).catch((error: unknown) => changed({ kind: 'trouble', error }));
+        return opened;
       });
       // Calls wait for it only where there is nothing else that they could be about.
       return inUse ? opening : coming.until(opening);
@@ -330,7 +337,9 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       attach: dictionary,
       leave: (id) => endStreams((request) => names(request, id)),
       changed: () => changed({ kind: 'shelf' }),
+      demo: (each) => demo.isDemo(each),
     }),
+    ...findLatents({ engine, files, text, coming, model, attach: dictionary, detailed, changed: labelled }),
     ...useTexts({ engine, files, text, coming, model, attach: dictionary, changed: () => changed({ kind: 'shelf' }) }),
     ...vectors,
     vectorFromToken: coming.after(vectors.vectorFromToken),

@@ -4,17 +4,19 @@
  */
 import * as Comlink from 'comlink';
 import type { Remote } from 'comlink';
-import type { EmbedRequest, Job, Tensor } from '../../workers/api';
+import type { EmbedRequest, FoundLatents, Job, Label, Tensor } from '../../workers/api';
 import type { EmbedderApi, FilesApi } from '../../workers/contract';
 import { spawnEmbedder } from '../../workers/entries';
 import { LabError, throwIfAborted } from '../../workers/errors';
 import { asJob } from './jobs';
 import { keepLoaded } from './keep-loaded';
+import { Meanings } from './meaning';
 
 export class Embedding {
   #worker: Remote<EmbedderApi> | undefined;
   #broken: { promise: Promise<never>; reject(error: LabError): void } | undefined;
   #kept = false;
+  readonly #meanings = new Meanings();
 
   constructor(readonly files: Remote<FilesApi>) {}
 
@@ -38,6 +40,22 @@ export class Embedding {
     );
   }
 
+  /** A dictionary's labels by what they mean, the nearest first; progress counts the texts that have to be embedded. */
+  async find(
+    { dictionary, meaning, embedder: named, top }: { dictionary: string; meaning: string; embedder?: string | undefined; top: number },
+    labels: readonly Label[],
+    job?: Job,
+  ): Promise<FoundLatents> {
+    const embedder = await this.chosen(named);
+    const found = await this.#meanings.search(
+      { dictionary, embedder, labels, meaning, top },
+      (texts, part) => this.embed({ texts, embedder }, part),
+      job,
+    );
+    const of = new Set(labels.map(({ latent }) => latent)).size;
+    return { latents: found.map(({ label, cosine }) => ({ latent: label.latent, score: cosine, label })), of, truncated: false };
+  }
+
   /** The id of the encoder that is meant: the one that came last unless one is named. */
   async chosen(named: string | undefined): Promise<string> {
     if (named !== undefined) return named;
@@ -51,7 +69,9 @@ export class Embedding {
     return last.id;
   }
 
+  /** An encoder has left the shelf, or a dictionary. */
   async release(id: string): Promise<void> {
+    this.#meanings.forget(id);
     await this.#worker?.release(id);
   }
 

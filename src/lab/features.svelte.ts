@@ -1,8 +1,9 @@
 /** What one dictionary finds in the prompt, with the dials in force and, to compare, without them; and the latent that is looked at. */
-import type { DictionaryInfo, Edit, Lab, LatentInfo, SparseRows } from '../../workers/api';
+import type { DictionaryInfo, Edit, Lab, LatentInfo, ModelInfo, SparseRows } from '../../workers/api';
 import type { Dials } from './dials.svelte';
 import { labError } from './jobs';
-import { activeAt, along, peak, startOf, strongest, tokensOf, type LatentSort } from './latents';
+import type { LabelsStore } from './labels.svelte';
+import { activeAt, along, peak, samePlace, startOf, strongest, tokensOf, type LatentSort } from './latents';
 import type { Machine } from './machine.svelte';
 import { isNeurons, layerOf, neuronsNear } from './neurons';
 import type { PromptStore } from './prompt.svelte';
@@ -30,13 +31,21 @@ export interface Looked {
 export class FeaturesStore {
   chosen = $state<string | undefined>();
   latent = $state<number | undefined>();
+  /** The text that the dictionary is to read; without a choice, one that it has read, or the newest. */
+  text = $state<string | undefined>();
   live = $state(true);
   sort = $state<LatentSort>('value');
+  /** The dictionary that is read beside it. */
+  besideId = $state<string | undefined>();
+  /** On what share of a text's tokens each latent of a dictionary is active, where somebody has counted: what “rare” then means. */
+  density = $state.raw<{ dictionary: string; of: (latent: number) => number | undefined } | undefined>();
   view = $state<'edited' | 'baseline'>('edited');
   encoded = $state.raw<Encoded | undefined>();
   #looked = $state.raw<Looked | undefined>();
   busy = $state(false);
   problem = $state.raw<{ message: string; hint: string; code: string } | undefined>();
+  /** Dictionaries that are on the GPU beside this model, which takes them along when it goes. */
+  #ready = $state.raw<{ model: ModelInfo; ids: readonly string[] } | undefined>();
   #ticket = 0;
   #look = 0;
 
@@ -46,6 +55,7 @@ export class FeaturesStore {
     private readonly shelf: Shelf,
     private readonly prompt: PromptStore,
     private readonly dials: Dials,
+    private readonly labels?: Pick<LabelsStore, 'text'>,
   ) {}
 
   /** Those on the shelf, and the neurons of the model in use. */
@@ -57,10 +67,13 @@ export class FeaturesStore {
   /** Are neurons looked at? Then the layer that they are of. */
   layer: number | undefined = $derived(this.dictionary && isNeurons(this.dictionary.id) ? layerOf(this.dictionary.id) : undefined);
   working: DictionaryInfo | undefined = $derived(this.dictionary && this.fits(this.dictionary) ? this.dictionary : undefined);
-  /** The dictionary to encode live while text is written: one that the person chose. */
-  watched: string | undefined = $derived(
-    this.live && this.chosen !== undefined && this.working?.id === this.chosen ? this.chosen : undefined,
-  );
+  /** The dictionary whose latents can be told live: one that the person chose, or the first that fits, once it is on the GPU. */
+  heard: string | undefined = $derived.by(() => {
+    const { working } = this;
+    return working && (working.id === this.chosen || this.#isReady(working)) ? working.id : undefined;
+  });
+  /** The one to encode live while text is written. */
+  watched: string | undefined = $derived(this.live ? this.heard : undefined);
 
   #here: Encoded | undefined = $derived(this.encoded?.dictionary === this.working?.id ? this.encoded : undefined);
   tokens: Encoded['tokens'] = $derived(this.#here?.tokens ?? []);
@@ -74,7 +87,12 @@ export class FeaturesStore {
     const { selected } = this.prompt;
     return selected !== undefined && selected < this.tokens.length ? selected : this.tokens.length - 1;
   });
-  active = $derived(activeAt(this.result?.rows ?? [], this.position, this.#counts, this.sort));
+  active = $derived(
+    activeAt(this.result?.rows ?? [], this.position, this.#counts, this.sort, {
+      label: (latent) => this.labels?.text(this.working?.id, latent),
+      density: (latent) => (this.density?.dictionary === this.working?.id ? this.density?.of(latent) : undefined),
+    }),
+  );
   overview = $derived(strongest(this.result?.rows ?? [], this.special, SHOWN));
   along: number[] = $derived(this.latent === undefined ? [] : along(this.result?.rows ?? [], this.latent));
   peak: number = $derived(peak(this.along, this.special));
@@ -87,11 +105,42 @@ export class FeaturesStore {
     return model !== undefined && fits.includes(model.id);
   }
 
+  #isReady({ id }: DictionaryInfo): boolean {
+    return this.#ready !== undefined && this.#ready.model === this.machine.model && this.#ready.ids.includes(id);
+  }
+  #nowReady(id: string, model: ModelInfo | undefined): void {
+    if (!model || model !== this.machine.model) return;
+    const ids = this.#ready?.model === model ? this.#ready.ids : [];
+    if (!ids.includes(id)) this.#ready = { model, ids: [...ids, id] };
+  }
+
+  /** The first that fits is fetched unasked, for its live latents, when nothing waits for the GPU: never before a first token. */
+  async bring(): Promise<void> {
+    const { working } = this;
+    const { model } = this.machine;
+    const [first] = this.prompt.tokens;
+    if (!working || !this.live || this.heard !== undefined || !first) return;
+    // Where it fails, whoever opens it in Features is told why.
+    await this.lab.encode({ dictionary: working.id, prompt: [first.id] }).then(
+      () => this.#nowReady(working.id, model),
+      () => undefined,
+    );
+  }
+
   choose(id: string): void {
     if (id === this.chosen) return;
     this.chosen = id;
     this.latent = undefined;
     this.problem = undefined;
+  }
+
+  /** The other one of the two that are read side by side takes the front, on this latent. */
+  swap(latent: number): void {
+    const [front, beside] = [this.working, this.beside];
+    if (!front || !beside) return;
+    this.choose(beside.id);
+    this.besideId = front.id;
+    this.latent = latent;
   }
 
   /** The neurons of a layer; without one, of that which was looked at last, or of the middle. */
@@ -108,15 +157,21 @@ export class FeaturesStore {
     this.busy = false;
   }
 
-  restore({ dictionary, latent, live }: FeaturesChoice): void {
+  restore({ dictionary, latent, live, beside }: FeaturesChoice): void {
+    this.besideId = beside;
     this.chosen = dictionary;
     this.latent = latent;
     this.live = live;
   }
 
   choice(): FeaturesChoice {
-    const { chosen, latent, live } = this;
-    return { ...(chosen === undefined ? {} : { dictionary: chosen }), ...(latent === undefined ? {} : { latent }), live };
+    const { chosen, latent, live, besideId } = this;
+    return {
+      ...(chosen === undefined ? {} : { dictionary: chosen }),
+      ...(latent === undefined ? {} : { latent }),
+      ...(besideId === undefined ? {} : { beside: besideId }),
+      live,
+    };
   }
 
   /** A dictionary left the shelf. */
@@ -134,6 +189,7 @@ export class FeaturesStore {
   async run(): Promise<void> {
     const ticket = ++this.#ticket;
     const dictionary = this.working?.id;
+    const { model } = this.machine;
     const tokens = this.prompt.tokens.slice(0, MOST_TOKENS).map(({ id, piece }) => ({ id, piece }));
     if (dictionary === undefined || tokens.length === 0) {
       this.encoded = undefined;
@@ -146,6 +202,7 @@ export class FeaturesStore {
       const edited = await ask(this.dials.edits());
       const baseline = this.dials.active && this.dials.compare ? await ask([]) : undefined;
       if (ticket !== this.#ticket) return;
+      this.#nowReady(dictionary, model);
       this.encoded = { dictionary, tokens, edited, ...(baseline ? { baseline } : {}) };
       this.problem = undefined;
     } catch (thrown) {

@@ -2,7 +2,7 @@
 import type { Bench } from './bench.svelte';
 
 export function followReading(bench: Bench): void {
-  const { prompt, machine, dials, stream, lens, features } = bench;
+  const { prompt, machine, dials, stream, lens, features, labels } = bench;
   $effect(() => {
     void [prompt.source, machine.model, machine.chat];
     const timer = setTimeout(() => void prompt.read(), 120);
@@ -28,6 +28,11 @@ export function followReading(bench: Bench): void {
     if (bench.instrument !== 'features' || !features.working || stream.running) return;
     void [prompt.ids, dials.structure, dials.live, dials.compare];
     return bench.whenQuiet(200, () => features.run());
+  });
+  $effect(() => {
+    // After a first text: what it cost to come does not stand between a person and the first word.
+    if (!features.working || !features.live || features.heard !== undefined || stream.running || !stream.steps.length) return;
+    return bench.whenQuiet(800, () => features.bring());
   });
   $effect(() => {
     void features.latent;

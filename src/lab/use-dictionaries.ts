@@ -21,6 +21,8 @@ interface Parts {
   /** Ends the generations that use it: its weights are about to change or to go. */
   leave(id: string): Promise<void>;
   changed(): void;
+  /** Is it the demo world's? Its dictionaries know its town's texts, not others. */
+  demo(model: ModelInfo): boolean;
 }
 
 /** A long context is evaluated in pieces of so many tokens: the stream of a whole one is kept three times over. */

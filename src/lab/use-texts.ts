@@ -120,7 +120,7 @@ export function useTexts(parts: Parts): Pick<Lab, 'texts' | 'survey' | 'surveys'
         ...(begun.cursor && { cursor: begun.cursor }),
       });
       try {
-        await read(reading, surveyId, begun.tokens, known, keep, job, id);
+        await read(reading, surveyId, begun.tokens, known, bosIn, keep, job, id);
       } catch (thrown) {
         // What was read is worth more than the reason why it is not kept.
         await keep().catch(() => undefined);
@@ -143,6 +143,7 @@ export function useTexts(parts: Parts): Pick<Lab, 'texts' | 'survey' | 'surveys'
     survey: string,
     from: number,
     known: Known,
+    bosIn: boolean,
     keep: () => Promise<unknown>,
     job: Job | undefined,
     id: string,
@@ -150,18 +151,26 @@ export function useTexts(parts: Parts): Pick<Lab, 'texts' | 'survey' | 'surveys'
     const start = performance.now();
     let keptAt = start;
     let every = KEEP_EVERY_MS;
+    /** Tokens of the whole text, by the part of the file that has been tokenised. */
+    let whole = Infinity;
+    let [tokenised, first] = [0, 0];
     const told = (done: number): void => {
+      const of = Math.min(known.asked, Math.max(done, whole));
       const seconds = (performance.now() - start) / 1000;
-      const left = done > from && seconds > 0.5 ? ((known.asked - done) * seconds) / (done - from) : undefined;
-      job?.progress?.(Math.min(done, known.asked), known.asked, { stage: 'reading', ...(left !== undefined && { secondsLeft: left }) });
+      const left = done > from && seconds > 0.5 ? ((of - done) * seconds) / (done - from) : undefined;
+      job?.progress?.(Math.min(done, of), of, { stage: 'reading', ...(left !== undefined && { secondsLeft: left }) });
     };
-    told(from);
     let next: Promise<TokenChunk> | undefined = files.nextTokens(reading, CHUNK);
     while (next) {
       const chunk: TokenChunk = await next;
       next = chunk.ended ? undefined : files.nextTokens(reading, CHUNK);
       next?.catch(() => undefined);
       throwIfAborted(job?.signal);
+      const begins = tokenised === 0;
+      if (begins) first = chunk.from;
+      tokenised += chunk.ids.length - (bosIn ? chunk.lengths.length : 0);
+      if (chunk.to > first) whole = Math.round(tokenised / (chunk.to - first));
+      if (begins) told(from);
       const { tokens } = await engine.survey(survey, chunk, known.asked, id, job?.progress && Comlink.proxy(told));
       throwIfAborted(job?.signal);
       known.skipped = chunk.skipped;

@@ -1,29 +1,18 @@
 /** Search by meaning, on the built site: an embedding model is dropped as published, gives vectors without asking anyone else for anything, and works with the server gone. */
 import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
+import { openEncoder } from './encoder';
 import { askOffline, expect, openPage, serveSite, test } from './fixtures';
-import { fixturePath, readFiles } from './model';
+import { fixturePath } from './model';
 import { attempt, startStranger } from './stranger';
 
 test.setTimeout(240_000);
 
-const FILES = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'onnx/model.onnx'];
 const golden = JSON.parse(readFileSync(fixturePath('embedders/bert-mean', 'case.json'), 'utf8')) as {
   texts: string[];
   vectors: { mean: number[][] };
 };
 const TEXTS = golden.texts.slice(0, 2);
-
-async function openEncoder(page: Page): Promise<{ id: string; name: string }[]> {
-  const files = FILES.map((path) => ({ ...readFiles([fixturePath('embedders/bert-mean', path)])[0], path: `tiny-bert/${path}` }));
-  return page.evaluate(async (list) => {
-    const dropped = list.map(({ path, data = '' }) => ({
-      path,
-      file: new File([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], path.slice(path.lastIndexOf('/') + 1)),
-    }));
-    return (await window.lab.open(dropped)).embedders;
-  }, files);
-}
 
 const embed = (page: Page, texts: string[]): Promise<{ shape: number[]; data: number[] }> =>
   page.evaluate(async (list) => {

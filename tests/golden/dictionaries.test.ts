@@ -265,6 +265,38 @@ describe.each([
     }
   });
 
+  test('a latent’s dial that moves in mid-stream acts from the next token on, and a replay with its schedule gives the same text', async () => {
+    const d = made.post;
+    const first = latent(d, { latent: 5, op: 'set', value: 3 });
+    const request = generate(IDS.slice(0, 4), { edits: [first], tokens: 12 });
+    const resting = await steps(engine, request);
+    const moved = await steps(engine, request, (step, id) => (step.position === 7 ? engine.dial(id, 0, { value: -40 }) : undefined));
+    const values = moved.map(({ dials }) => dials[0]?.value);
+    const turn = values.indexOf(-40);
+    // At most two tokens are ahead of what was seen.
+    expect(turn).toBeGreaterThan(3);
+    expect(turn).toBeLessThanOrEqual(6);
+    expect(values).toEqual(values.map((_, i) => (i < turn ? 3 : -40)));
+    const ids = (all: typeof moved): number[] => all.map(({ steered }) => steered.id);
+    expect(ids(moved).slice(0, turn)).toEqual(ids(resting).slice(0, turn));
+    expect(ids(moved).slice(turn)).not.toEqual(ids(resting).slice(turn));
+    // A step’s dials were in force when the token before it was read.
+    const text = [...request.ids, ...ids(moved)];
+    const from = (moved[turn]?.position ?? 0) - 1;
+    const at = (start: number, end: number): number[] => Array.from({ length: end - start }, (_, i) => start + i);
+    const schedule = [
+      { ...first, where: at(0, from) },
+      { ...latent(d, { latent: 5, op: 'set', value: -40 }), where: at(from, text.length) },
+    ];
+    const [replay] = await engine.batch([run(text, { edits: schedule })], 'replay');
+    const width = model.spec.vocabOut;
+    for (const { position, steered } of moved) {
+      const row = Float64Array.from((replay?.logits?.data ?? new Float32Array(0)).subarray((position - 1) * width, position * width));
+      expect(row.indexOf(Math.max(...row)), `the token at ${position}`).toBe(steered.id);
+      expect(Math.exp(logSoftmax(row)[steered.id] ?? NaN)).toBeCloseTo(steered.probability, 4);
+    }
+  });
+
   test('a watched dictionary costs two dispatches a token, a latent edit two', async () => {
     const count = async (more: Parameters<typeof generate>[1]): Promise<number> =>
       (await engine.explainGenerate(generate(IDS, more))).filter(({ kernel }) => kernel !== 'copy').length;

@@ -20,6 +20,7 @@ const USAGE = `node tools/world/run.mjs <command>
   labels                                                       writes tools/world/labels.md
   texts   [--count 2000]                                       writes public/demo/texts.txt: held-out documents, for whoever has no text at hand
   stream  [--count 3000] [--split held-out] [--model public/demo/lanternwick] [--out build/world/stream]  tokens with their labels
+          [--least 100]                                        … of documents that tell of every label so often in each half
   card    [--from build/world]                                 writes public/demo/card.md from check.json and training.json
   numbers [--count 3000]                                       words, rules, how much the parser accepts and rejects
 `;
@@ -50,6 +51,7 @@ export async function main(args: readonly string[]): Promise<void> {
     options: {
       seed: { type: 'string', default: '1' },
       count: { type: 'string', default: '' },
+      least: { type: 'string' },
       split: { type: 'string', default: '' },
       model: { type: 'string', default: 'public/demo/lanternwick' },
       documents: { type: 'string', default: '100000' },
@@ -87,7 +89,8 @@ export async function main(args: readonly string[]): Promise<void> {
   } else if (command === 'stream') {
     const out = values.out === 'build/world' ? 'build/world/stream' : values.out;
     const part: Split = values.split === 'train' ? 'train' : 'held-out';
-    console.log(writeStream({ model: values.model, out, seed, split: part, count: Number(values.count || '3000') }));
+    const least = values.least === undefined ? {} : { least: Number(values.least) };
+    console.log(writeStream({ model: values.model, out, seed, split: part, count: Number(values.count || '3000'), ...least }));
   } else if (command === 'card') {
     writeFileSync('public/demo/card.md', card(values.from, 'public/demo'));
   } else if (command === 'numbers') {

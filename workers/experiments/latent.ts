@@ -11,7 +11,7 @@
 import type { EngineLatent } from '../contract';
 import type { LoadedDictionary } from '../dictionary/load';
 import { isNeurons, type AnyDictionary, type LoadedNeurons } from '../dictionary/neurons';
-import { isTranscoder } from '../dictionary/spec';
+import { checkLatent, isTranscoder } from '../dictionary/spec';
 import type { Op } from '../gpu/commands';
 import { pad4 } from '../kernels/grid';
 import { linear, type WeightMatrix } from '../kernels/linear';
@@ -19,8 +19,8 @@ import { columnDots } from '../kernels/neurons';
 import { LabError } from '../errors';
 import { unembed } from '../model/head';
 import { matrixOf } from '../model/matrices';
-import { read, rows } from '../model/read-buffers';
 import type { Runtime } from '../model/runtime';
+import { gainAfter, normGains, readMatrixRows, readWords } from '../model/weight-words';
 
 /** What a latent writes into the stream, before any norm, and how it lies to what it reads and to what the others write. */
 interface Directions {
@@ -31,14 +31,13 @@ interface Directions {
 }
 
 export async function latentWeights(model: Runtime, d: AnyDictionary, latent: number, top: number): Promise<EngineLatent> {
-  if (!Number.isInteger(latent) || latent < 0 || latent >= d.spec.latents)
-    throw new LabError('latent-range', `This dictionary has no latent ${latent}; it has ${d.spec.latents}.`, 'Latents count from 0.');
+  checkLatent(d.spec, latent);
   const { stream, cosines, cosine, norm } = await (isNeurons(d) ? ofNeuron(model, d, latent) : ofLatent(model, d, latent));
   const { gpu, planner, spec, scratch: pool } = model;
   const { layout } = planner;
   const direction = new Float32Array(layout.dModel);
-  const gains = await gainsOf(model, 'ln_final.w');
-  const after = await gainsOf(model, normAfter(d.spec.hookOut));
+  const gains = await normGains(model, 'ln_final.w');
+  const after = await normGains(model, gainAfter(d.spec.hookOut));
   const values = stream.subarray(0, spec.dModel).map((each, i) => each * (after[i] ?? 1));
   const mean = spec.norm.kind === 'layer' ? values.reduce((sum, each) => sum + each, 0) / spec.dModel : 0;
   values.forEach((each, i) => (direction[i] = (each - mean) * (gains[i] ?? 1)));
@@ -46,7 +45,7 @@ export async function latentWeights(model: Runtime, d: AnyDictionary, latent: nu
   pool.need('logits', 4 * layout.vocab);
   // A bias or a cap would be the same for every latent, and is none of its weights.
   const head = unembed(planner, { x: 'final', row0: 0, rows: 1, normed: true, bare: true });
-  const [logits] = await read(model, head, [{ buffer: 'logits', words: spec.vocabOut }]);
+  const [logits] = await readWords(model, head, [{ buffer: 'logits', words: spec.vocabOut }]);
   const order = (of: Float32Array, sign: number): number[] => {
     const all = [...of.keys()];
     return all.sort((a, b) => sign * ((of[b] ?? 0) - (of[a] ?? 0)) || a - b);
@@ -66,7 +65,7 @@ export async function latentWeights(model: Runtime, d: AnyDictionary, latent: nu
 }
 
 async function ofLatent(model: Runtime, d: LoadedDictionary, latent: number): Promise<Directions> {
-  const [encoder, decoder] = await rows(model, [
+  const [encoder, decoder] = await readMatrixRows(model, [
     { matrix: d.encoder, row: latent },
     { matrix: d.decoder, row: latent },
   ]);
@@ -79,7 +78,7 @@ async function ofLatent(model: Runtime, d: LoadedDictionary, latent: number): Pr
     const name = `${through[1]}.${through[2] === 'attn.hook_z' ? 'attn' : 'mlp'}.out`;
     ops.push(...product(model, name, 'latent.d', matrixOf(planner.weights, name), 'latent.stream', planner.layout.dModel));
   }
-  const [products, stream] = await read(model, ops, [
+  const [products, stream] = await readWords(model, ops, [
     { buffer: 'sae.pre', words: d.spec.latents },
     { buffer: through ? 'latent.stream' : 'latent.d', words: planner.layout.dModel },
   ]);
@@ -108,12 +107,12 @@ async function ofNeuron(model: Runtime, d: LoadedNeurons, neuron: number): Promi
     ...product(model, out.name, 'latent.d', out, 'latent.stream', layout.dModel),
     ...columnDots({ matrix: out, v: 'latent.stream', out: 'latent.columns', hook: d.spec.hookOut }),
   ];
-  const [stream, columns] = await read(model, ops, [
+  const [stream, columns] = await readWords(model, ops, [
     { buffer: 'latent.stream', words: layout.dModel },
     { buffer: 'latent.columns', words: 2 * layout.dMlp },
   ]);
   // Gate and up lie side by side; W_in is the latter, as in TransformerLens.
-  const [encoder] = await rows(model, [{ matrix: into, row: d.listed === 'signed' ? 2 * neuron + 1 : neuron }]);
+  const [encoder] = await readMatrixRows(model, [{ matrix: into, row: d.listed === 'signed' ? 2 * neuron + 1 : neuron }]);
   if (!stream || !columns || !encoder) throw missing();
   const norms = columns.subarray(layout.dMlp).map(Math.sqrt);
   const norm = norms[neuron] ?? 0;
@@ -132,20 +131,5 @@ function product({ planner, scratch }: Runtime, name: string, x: string, weights
   return linear({ name, x, rows: 1, weights, epilogue: { kind: 'plain' }, y, yStride: words, variants: planner.variants });
 }
 
-/** The gain of the norm between a branch and the stream, by name; most models have none. */
-function normAfter(hook: string): string {
-  const [, block, branch] = /^(blocks\.\d+)\.(attn\.hook_z|mlp\.hook_post)$/.exec(hook) ?? [];
-  return `${block}.${branch === 'attn.hook_z' ? 'ln1_post' : 'ln2_post'}.w`;
-}
-
 const cos = (a: Float32Array, b: Float32Array): number => dot(a, b) / (Math.sqrt(dot(a, a) * dot(b, b)) || 1);
 const dot = (a: Float32Array, b: Float32Array): number => a.reduce((sum, each, i) => sum + each * (b[i] ?? 0), 0);
-
-/** A norm's gain; ones where the model has none of this name. */
-async function gainsOf(model: Runtime, name: string): Promise<Float32Array> {
-  const { planner, spec } = model;
-  const at = planner.weights.vectors.get(name);
-  if (at === undefined) return new Float32Array(spec.dModel).fill(1);
-  const [gains] = await read(model, [], [{ buffer: 'vecs', words: spec.dModel, from: at }]);
-  return gains ?? new Float32Array(0);
-}

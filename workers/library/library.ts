@@ -19,6 +19,7 @@ import { LabError, throwIfAborted } from '../errors';
 import type { ByteStore } from './bytes';
 import { modelBusy, storageFull } from './bytes';
 import { hashParts, Meter, piecesOf, writeHashed } from './copy';
+import { KeptLabels } from './labels';
 import { PIECE, readPiece } from '../formats/read';
 import type { Locks } from './locks';
 import { MemoryRecords, type Kinds, type RecordStore } from './records';
@@ -45,6 +46,8 @@ type Bulky = 'models' | 'dictionaries' | 'embedders' | 'texts' | 'surveys';
 const BULKY: readonly Bulky[] = ['dictionaries', 'embedders', 'texts', 'surveys', 'models'];
 const PREFIX = { models: 'model', dictionaries: 'dictionary', embedders: 'embedder', texts: 'text', surveys: 'survey' } as const;
 const TITLE = { ...PREFIX, embedders: 'embedding model' } as const;
+/** What a survey is of: it goes with any of them. */
+const OF: Partial<Record<Bulky, 'model' | 'dictionary' | 'text'>> = { models: 'model', dictionaries: 'dictionary', texts: 'text' };
 
 /** A file on its way to the shelf. Without a `blob` that is these bytes already, one is made where there is no disk. */
 export interface Source {
@@ -58,6 +61,7 @@ export class Library {
   readonly #memory = new MemoryRecords();
   readonly #bytes: ByteStore | undefined;
   readonly #kept: RecordStore;
+  readonly labels = new KeptLabels(async (id) => this.#home(await this.dictionary(id)));
   #last: Promise<unknown> = Promise.resolve();
   #stamp = 0;
 
@@ -90,6 +94,21 @@ export class Library {
     const record = await this.#get('dictionaries', id);
     if (!record)
       throw new LabError('dictionary-unknown', `No dictionary “${id}” is on the shelf.`, 'Choose one that is, or drop its folder again.');
+    return record;
+  }
+
+  embedders(): Promise<EmbedderRecord[]> {
+    return this.#all('embedders');
+  }
+
+  async embedder(id: string): Promise<EmbedderRecord> {
+    const record = await this.#get('embedders', id);
+    if (!record)
+      throw new LabError(
+        'embedder-unknown',
+        `No embedding model “${id}” is on the shelf.`,
+        'Choose one of lab.embedders(), or drop its folder again.',
+      );
     return record;
   }
 
@@ -129,21 +148,6 @@ export class Library {
     }
   }
 
-  embedders(): Promise<EmbedderRecord[]> {
-    return this.#all('embedders');
-  }
-
-  async embedder(id: string): Promise<EmbedderRecord> {
-    const record = await this.#get('embedders', id);
-    if (!record)
-      throw new LabError(
-        'embedder-unknown',
-        `No embedding model “${id}” is on the shelf.`,
-        'Choose one of lab.embedders(), or drop its folder again.',
-      );
-    return record;
-  }
-
   async #all<K extends Bulky>(kind: K): Promise<Kinds[K][]> {
     const kept = this.#kept === this.#memory ? [] : await this.#kept.all(kind);
     return [...kept, ...(await this.#memory.all(kind))].sort((a, b) => a.addedAt - b.addedAt);
@@ -151,6 +155,11 @@ export class Library {
 
   async #get<K extends Bulky>(kind: K, id: string): Promise<Kinds[K] | undefined> {
     return (await this.#memory.get(kind, id)) ?? (await this.#kept.get(kind, id));
+  }
+
+  /** Records live where their bytes do. */
+  #home({ stored }: Pick<ModelRecord, 'stored'>): RecordStore {
+    return stored === 'opfs' ? this.#kept : this.#memory;
   }
 
   /** Refuses before a byte is copied where the browser says that there is no room. */
@@ -249,7 +258,7 @@ export class Library {
   changeDictionary(id: string, change: (record: DictionaryRecord) => DictionaryRecord): Promise<DictionaryRecord> {
     return this.#inTurn(async () => {
       const changed = change(await this.dictionary(id));
-      await (changed.stored === 'opfs' ? this.#kept : this.#memory).put('dictionaries', changed);
+      await this.#home(changed).put('dictionaries', changed);
       return changed;
     });
   }
@@ -295,7 +304,7 @@ export class Library {
     return this.#inTurn(async () => {
       const there = await this.#intact(kind, record.id);
       if (there) return there;
-      await (record.stored === 'opfs' ? this.#kept : this.#memory).put(kind, record);
+      await this.#home(record).put(kind, record);
       return record;
     });
   }
@@ -357,13 +366,15 @@ export class Library {
       }
       await this.#memory.remove(kind, id);
       await this.#kept.remove(kind, id);
+      if (kind === 'dictionaries') await this.labels.forget(this.#home(record), id);
       for (const folder of folders) await this.#bytes?.removeFolder(folder);
     } finally {
       for (const release of held) release();
     }
+    const of = OF[kind];
+    if (!of) return;
     await this.#inTurn(async () => {
-      for (const survey of await this.surveys())
-        if ([survey.model, survey.dictionary, survey.text].includes(id)) await this.#forget(survey);
+      for (const survey of await this.surveys()) if (survey[of] === id) await this.#forget(survey);
     });
   }
 

@@ -171,6 +171,18 @@ describe('a contract', () => {
     expect((await api.overrideContract(id, { normalisation: 'none' })).spec.contract).toMatchObject({ residual: 'centred', scale: 1 });
     expect((await refusal(() => api.overrideContract('dictionary-x', {}))).code).toBe('dictionary-unknown');
   });
+  it('remembers what the file says of what was overridden, and goes back to it', async () => {
+    const { api, id } = await one();
+    const said = async () => (await api.dictionaries()).find((each) => each.id === id)?.fileSays;
+    expect(await said()).toBeUndefined();
+    await api.overrideContract(id, { residual: 'centred', normalisation: 'scale', scale: 0.5 });
+    await api.overrideContract(id, { subtractBDec: false });
+    expect(await said()).toEqual({ residual: 'raw', normalisation: 'none', scale: 1, subtractBDec: true });
+    await api.overrideContract(id, { residual: 'raw' });
+    expect(await said()).toEqual({ normalisation: 'none', scale: 1, subtractBDec: true });
+    await api.overrideContract(id, (await said()) ?? {});
+    expect(await said()).toBeUndefined();
+  });
   it.each([
     [{ residual: 'folded' }],
     [{ normalisation: 'batch' }],
@@ -191,16 +203,16 @@ describe('a contract', () => {
 });
 
 describe('the database', () => {
-  const made = (from: number): string[] => {
+  const made = (...there: string[]): string[] => {
     const names: string[] = [];
-    upgrade({ createObjectStore: (name) => names.push(name) }, from);
+    upgrade({ objectStoreNames: { contains: (name) => there.includes(name) }, createObjectStore: (name) => names.push(name) });
     return names;
   };
-  it('gains stores from version to version, what it keeps untouched', () => {
-    expect(DATABASE_VERSION).toBe(4);
-    expect(made(0)).toEqual(['models', 'vectors', 'dictionaries', 'embedders', 'texts', 'surveys']);
-    expect(made(1)).toEqual(['dictionaries', 'embedders', 'texts', 'surveys']);
-    expect(made(2)).toEqual(['embedders', 'texts', 'surveys']);
-    expect(made(3)).toEqual(['texts', 'surveys']);
+  it('gains the stores that it has not, what it keeps untouched', () => {
+    expect(DATABASE_VERSION).toBe(5);
+    expect(made()).toEqual(['models', 'vectors', 'dictionaries', 'embedders', 'labels', 'texts', 'surveys']);
+    expect(made('models', 'vectors')).toEqual(['dictionaries', 'embedders', 'labels', 'texts', 'surveys']);
+    expect(made('models', 'vectors', 'dictionaries', 'labels', 'texts', 'surveys')).toEqual(['embedders']);
+    expect(made('models', 'vectors', 'dictionaries', 'embedders', 'labels', 'texts', 'surveys')).toEqual([]);
   });
 });

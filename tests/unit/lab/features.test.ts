@@ -60,6 +60,31 @@ function made() {
 }
 const second = (shelf: { dictionaries: DictionaryInfo[] }): DictionaryInfo => shelf.dictionaries[1] ?? dictionary('d', []);
 
+describe('live latents', () => {
+  it('are of the first that fits only once it has come, which is after a first text', async () => {
+    const { asked, features } = made();
+    expect(features.working?.id).toBe('d');
+    expect([features.heard, features.watched]).toEqual([undefined, undefined]);
+    await features.bring();
+    expect(asked).toEqual([{ dictionary: 'd', prompt: [0] }]);
+    expect([features.heard, features.watched]).toEqual(['d', 'd']);
+    await features.bring();
+    expect(asked).toHaveLength(1);
+    features.live = false;
+    expect([features.heard, features.watched]).toEqual(['d', undefined]);
+  });
+  it('cost nothing where they are off, or nothing fits', async () => {
+    const off = made();
+    off.features.live = false;
+    await off.features.bring();
+    const none = made();
+    none.shelf.dictionaries = [dictionary('other', ['x'])];
+    await none.features.bring();
+    expect([...off.asked, ...none.asked]).toEqual([]);
+    expect(none.features.watched).toBeUndefined();
+  });
+});
+
 describe('Features', () => {
   it('opens on the first dictionary that fits, and watches only one that was chosen', () => {
     const { features } = made();

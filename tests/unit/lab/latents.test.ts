@@ -52,6 +52,28 @@ describe('latents of a prompt', () => {
     expect(activeAt(rows, 7, tokens, 'value')).toEqual([]);
   });
 
+  it('rare is what a survey has counted, where it has counted all of them', () => {
+    const [one] = [[[1, 2] as [number, number], [3, 1] as [number, number]]];
+    const known = (of: Record<number, number>) => ({ label: () => undefined, density: (latent: number) => of[latent] });
+    const order = (of: Record<number, number>) => activeAt([one], 0, tokensOf([one]), 'rarity', known(of)).map(({ latent }) => latent);
+    expect(order({ 1: 0.2, 3: 0.01 })).toEqual([3, 1]);
+    expect(order({ 1: 0.01, 3: 0.2 })).toEqual([1, 3]);
+    expect(order({ 3: 0.2 }), 'else by this prompt, then by value').toEqual([1, 3]);
+  });
+
+  it('by label: those that have one first, by the alphabet, the rest by value', () => {
+    const row: [number, number][] = [
+      [1, 9],
+      [2, 1],
+      [3, 2],
+      [4, 10],
+      [5, 3],
+    ];
+    const text: Record<number, string> = { 2: 'Élan', 3: 'layer 10', 5: 'layer 9' };
+    const known = { label: (latent: number) => text[latent], density: () => undefined };
+    expect(activeAt([row], 0, tokensOf([row]), 'label', known).map(({ latent }) => latent)).toEqual([2, 5, 3, 4, 1]);
+  });
+
   it('are ranked without special tokens, unless there are no others', () => {
     expect(strongest(rows, bos, 2)).toEqual([
       { latent: 1, peak: 4 },

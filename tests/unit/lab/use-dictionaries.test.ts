@@ -26,6 +26,8 @@ function made(context = 4) {
         lengths: Uint32Array.of(3, 3, 2),
         ended: false,
         skipped: 0,
+        from: 0,
+        to: 1,
       }),
     closeText: (id: string) => note('close', id, undefined),
     dictionaries: () => Promise.resolve([{ id: 'd' } as DictionaryInfo]),
@@ -54,6 +56,7 @@ function made(context = 4) {
     attach: (id) => note('attach', id, undefined),
     leave: (id) => note('leave', id, undefined),
     changed: () => calls.push(['changed']),
+    demo: () => false,
   });
   return { calls, lab };
 }

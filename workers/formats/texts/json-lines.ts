@@ -32,6 +32,7 @@ export async function openJsonLines(file: Blob, name: string): Promise<TextSourc
   }
   if (!some) throw new LabError('text-empty', `${name} holds no document.`, 'Drop a file with a JSON object a line.');
   return {
+    end: file.size,
     async *passages(from) {
       let { skipped } = from;
       for await (const { text, at, next } of linesOf(file, name, from.at)) {

@@ -22,6 +22,7 @@ export async function openParquet(blob: Blob, name: string): Promise<TextSource>
   for (const { num_rows } of metadata.row_groups) groups.push({ start, end: (start += Number(num_rows)) });
   return {
     documents: rows,
+    end: rows,
     async *passages(from) {
       let { skipped } = from;
       for (const group of groups) {

@@ -24,6 +24,8 @@ export interface TextSource {
   passages(from: Place): AsyncIterable<Passage>;
   /** Where the file tells it. */
   documents?: number;
+  /** The `at` that follows the last passage: how far a reading is, is told by it. */
+  end: number;
 }
 
 /** Most characters of a passage. */
@@ -65,6 +67,7 @@ export function textOf(document: unknown): string | undefined {
 export function listSource(documents: readonly unknown[]): TextSource {
   return {
     documents: documents.length,
+    end: documents.length,
     async *passages(from) {
       let { skipped } = from;
       for (let at = from.at; at < documents.length; at++) {

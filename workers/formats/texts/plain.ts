@@ -18,6 +18,7 @@ export async function openPlain(file: Blob, name: string): Promise<TextSource> {
   const bom = first === 0xef && second === 0xbb && head[2] === 0xbf ? 3 : 0;
   if (file.size === bom) throw new LabError('text-empty', `${name} is empty.`, 'Drop a file that holds some text.');
   return {
+    end: file.size,
     async *passages({ at, skipped }) {
       at = Math.max(at, bom);
       while (at < file.size) {
