@@ -4,7 +4,7 @@ import { loadDictionary, plainly, type LoadedDictionary } from '../../workers/di
 import type { Lying } from '../../workers/kernels/dictionary';
 import { at } from '../reference/array';
 import { encode, errorTerm, reconstruct } from '../reference/dictionary';
-import { expectErrors, expectLists, measure } from '../support/dictionary-rig';
+import { expectErrors, expectLists, listed, measure } from '../support/dictionary-rig';
 import { Rig, type LinearVariant } from '../support/kernel';
 import { numbers } from '../support/numbers';
 import { randomDictionary, type RandomDictionary, type Wanted } from '../support/random-dictionary';
@@ -55,6 +55,27 @@ async function check(
 }
 
 const KINDS = [{ activation: 'relu' }, { activation: 'jumprelu' }, { activation: 'topk', k: 7 }, { activation: 'gated' }] as const;
+
+describe.each(KINDS)('lists alone, $activation', (kind) => {
+  test.each(['register', 'tiled'] as const)('%s: all of them, or any where there is no room, and how many', async (variant) => {
+    const wanted: Wanted = { ...kind, dIn: 20, latents: 131, hookIn: HOOK, seed: 3 };
+    const d = await load(wanted);
+    for (const rows of [1, 8, 17]) {
+      const x = rowsOf(rows, wanted.dIn, 5 + rows);
+      const twin = encode(d.twin, x);
+      const counts = Array.from({ length: rows }, (_, r) => twin.subarray(131 * r, 131 * (r + 1)).filter((value) => value > 0).length);
+      const whole = await listed(rig, d.loaded, x, 131, variant);
+      expect(whole.active).toEqual(counts);
+      expectLists(rig, whole.pairs, twin, 131, TIGHT);
+      const some = await listed(rig, d.loaded, x, 3, variant);
+      expect(some.active).toEqual(counts);
+      some.pairs.forEach((pairs, r) => {
+        expect(pairs).toHaveLength(Math.min(3, counts[r] ?? 0));
+        for (const pair of pairs) expect(whole.pairs[r]).toContainEqual(pair);
+      });
+    }
+  });
+});
 
 describe.each(KINDS)('$activation', (kind) => {
   test.each([

@@ -61,6 +61,30 @@ export async function measure(
   };
 }
 
+/** What a survey asks of rows: lists alone, any of the active latents where there are more than `room`; and how many there are. */
+export async function listed(
+  rig: Rig,
+  d: LoadedDictionary,
+  x: Float32Array<ArrayBuffer>,
+  room: number,
+  variant: LinearVariant,
+): Promise<{ pairs: Measured['pairs']; active: number[] }> {
+  const rows = x.length / d.spec.dIn;
+  rig.put('x', lying(x, d.spec.dIn, d.input));
+  const needs = new Needs();
+  const here = { hook: d.spec.hookIn, buffer: 'x', rows };
+  const program = new DictionaryOps(VARIANTS[variant], needs).watch(d, here, room, { to: 'lists', offset: 0 }, true);
+  for (const [name, bytes] of needs.sizes) rig.reserve(name, bytes);
+  rig.reserve('lists', 4 * rows * listWords(room));
+  await rig.run(...program);
+  const lists = await rig.words('lists');
+  const at = (r: number): number => r * listWords(room);
+  return {
+    pairs: Array.from({ length: rows }, (_, r) => readList(lists, at(r)).pairs),
+    active: Array.from({ length: rows }, (_, r) => lists[at(r)] ?? NaN),
+  };
+}
+
 /** `x` [rows, dOut] with latents edited in every row, as a run would edit a dictionary's hook. */
 export async function edited(
   rig: Rig,

@@ -92,12 +92,12 @@ export function compose(
       place(hook, d, made);
     }
   }
-  for (const { dictionary, room, rows, lists, measured } of call.watches) {
+  for (const { dictionary, room, rows, lists, any, measured } of call.watches) {
     const d = loaded(dictionary);
     const some = (here: At): At => ({ ...here, rows: Math.min(rows, here.rows) });
     if (!measured) {
       at(d.spec.hookIn).reads.push((here) =>
-        isNeurons(d) ? neurons.watch(d, some(here), room, lists) : ops.watch(d, some(here), room, lists),
+        isNeurons(d) ? neurons.watch(d, some(here), room, lists) : ops.watch(d, some(here), room, lists, any),
       );
       continue;
     }

@@ -4,7 +4,7 @@
  * outlive its place (a transcoder reads one hook and writes a later one) has a buffer of its own.
  */
 import type { Op } from '../gpu/commands';
-import { addLatents, decode, latents, listWords, normalise, rowError, select, splice } from '../kernels/dictionary';
+import { addLatents, decode, latents, list, listWords, normalise, rowError, select, splice } from '../kernels/dictionary';
 import { pad4 } from '../kernels/grid';
 import { linear, type Variants } from '../kernels/linear';
 import type { LoadedDictionary } from './load';
@@ -107,12 +107,13 @@ export class DictionaryOps {
     return this.stats(d) === undefined ? { x: buffer, row0 } : { x: this.needs.want('sae.x', 4 * rows * d.input.words), row0: 0 };
   }
 
-  /** Activations in `sae.pre`, lists with room for `room` pairs a row in `sae.list`. */
-  private encoded(d: LoadedDictionary, at: At, stretch: Stretch, room: number): Op[] {
+  /** Activations in `sae.pre` (but for `any`), lists with room for `room` pairs a row in `sae.list`. */
+  private encoded(d: LoadedDictionary, at: At, stretch: Stretch, room: number, any = false): Op[] {
     const { activation, latents: n, k } = d.spec;
+    const made = any && activation !== 'topk' && this.variants.matmul === 'register' ? list : select;
     return [
       ...this.product(d, at, stretch),
-      select({
+      made({
         kind: activation,
         rows: stretch.rows,
         latents: n,
@@ -165,11 +166,11 @@ export class DictionaryOps {
     ];
   }
 
-  /** Lists of the active latents of every row, copied to `place`, a row after the other. */
-  watch(d: LoadedDictionary, at: At, room: number, place: Place): Op[] {
+  /** Lists of the active latents of every row, copied to `place`, a row after the other. `any`: where there is no room for all, it matters not which. */
+  watch(d: LoadedDictionary, at: At, room: number, place: Place, any = false): Op[] {
     const bytes = 4 * listWords(room);
     return this.stretches(d, at.rows).flatMap((stretch): Op[] => [
-      ...this.encoded(d, at, stretch, room),
+      ...this.encoded(d, at, stretch, room, any),
       copied('sae.list', place, stretch, bytes, at.hook),
     ]);
   }

@@ -106,6 +106,21 @@ export function select(call: SelectCall): Dispatch {
   });
 }
 
+/** Rows of a workgroup of shaders/sae-list.wgsl. */
+const LISTED_TOGETHER = 8;
+/** Lists alone, the first `room` active latents of a row: products stay as they are. Not of topk. */
+export const list = ({ kind, rows, latents, stride, room, scale, pre, params, list: to, hook }: SelectCall): Dispatch =>
+  make({
+    kernel: 'sae-list',
+    file: 'sae-list',
+    defines: { ACT: kind },
+    bind: [pre, params, to],
+    params: [latents, stride, room, rows, f32bits(scale), 0, 0, 0],
+    groups: [Math.ceil(rows / LISTED_TOGETHER), 1, 1],
+    hook,
+    bytes: 4 * rows * latents + 16 * latents,
+  });
+
 export interface DecodeCall {
   rows: number;
   matrix: WeightMatrix;

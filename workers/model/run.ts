@@ -55,7 +55,7 @@ export interface SequenceResult {
 
 /**
  * A dictionary read beside a run: lists of at most `room` latents a row, errors, and reconstructions of `width` words a row where wanted. `bare`:
- * lists alone, so that nothing is decoded.
+ * lists alone, so that nothing is decoded; where there are more active latents than room, any of them.
  */
 export interface Measure {
   dictionary: string;
@@ -212,7 +212,7 @@ export async function planBatch(model: Runtime, sequences: readonly Sequence[], 
       rows: rows.length,
       lists: readback.reserve(`lists/${i}`, 4 * rows.length * listWords(room)),
       ...(bare
-        ? {}
+        ? { any: true }
         : {
             measured: {
               errors: readback.reserve(`errors/${i}`, 8 * rows.length),

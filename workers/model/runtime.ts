@@ -57,6 +57,8 @@ export interface Watched {
   room: number;
   rows: number;
   lists: BufferPlace;
+  /** Where there are more active latents than room, any of them will do. */
+  any?: boolean;
   measured?: { errors: BufferPlace; y?: BufferPlace };
 }
 export type Compose = (call: {
