@@ -13,13 +13,13 @@ import type { DemoWorld } from './demo';
 import { findLatents } from './find-latents';
 import type { Embedding } from './embedding';
 import { resolveEdits } from './edits';
+import { later } from './later';
 import { LiveGeneration, type Opening } from './generation';
 import { asJob, notYet, told } from './jobs';
 import { checkedIds, Text } from './text';
 import { makeVectors } from './make-vectors';
 import { isNeurons } from './neurons';
 import { names, neuronsOf, useDictionaries } from './use-dictionaries';
-import { useTexts } from './use-texts';
 import { checkedLogits, count, promptLength, within } from './requests';
 import { checkedUsing, type Using } from './using';
 
@@ -64,13 +64,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   const text = new Text(files, model);
   const vector = (id: string) => told(() => files.vector(id));
   /** On the GPU beside the model in use, so that requests may name it. */
-  const shelved = async (id: string): Promise<DictionarySpec> => {
-    if (isNeurons(id))
-      throw new LabError(
-        'dictionary-unsupported',
-        'A text is not read for the neurons of a model itself.',
-        'Use a dictionary; neurons are encoded prompt by prompt.',
-      );
+  const dictionary = async (id: string): Promise<{ hookOut: string }> => {
+    if (isNeurons(id)) return told(() => neuronsOf(engine, id));
     const record = await told(() => files.dictionary(id));
     // On its way off the shelf: bringing it now would hold its files, and it could not be removed.
     if (leaving.has(id)) throw new LabError('dictionary-unknown', `“${record.name}” is being removed.`, 'Choose another.');
@@ -78,7 +73,6 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     await told(() => engine.attach(record, crypto.randomUUID()));
     return record.spec;
   };
-  const dictionary = (id: string): Promise<{ hookOut: string }> => (isNeurons(id) ? told(() => neuronsOf(engine, id)) : shelved(id));
   const edits = (list: readonly Edit[] | undefined, bos: boolean | undefined) =>
     resolveEdits(list, { vector, dictionary, ids: (prompt: Prompt) => text.ids(prompt, bos) });
   const stepped = (job: Job | undefined) => job?.progress && Comlink.proxy((done: number, of: number) => job.progress?.(done, of));
@@ -164,6 +158,11 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
         throw thrown;
       },
     ));
+  /** Likewise what reads texts. */
+  const onTexts = later(async () => {
+    const { useTexts } = await import('./use-texts');
+    return useTexts({ engine, files, text, coming, model, attach: dictionary, changed: () => changed({ kind: 'shelf' }) });
+  });
   const refuse = (what: string, when: string) => () => Promise.reject(notYet(what, when));
 
   let bringing: Promise<void> | undefined;
@@ -343,7 +342,10 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       changed: () => changed({ kind: 'shelf' }),
     }),
     ...findLatents({ engine, files, text, coming, model, attach: dictionary, detailed, changed: labelled }),
-    ...useTexts({ engine, files, text, coming, model, attach: shelved, changed: () => changed({ kind: 'shelf' }) }),
+    texts: () => told(() => files.texts()),
+    survey: coming.after((request, job) => told(async () => (await onTexts()).survey(request, job))),
+    surveys: (dictionary) => told(async () => (await onTexts()).surveys(dictionary)),
+    dashboard: coming.after((request, job) => told(async () => (await onTexts()).dashboard(request, job))),
     ...vectors,
     vectorFromToken: coming.after(vectors.vectorFromToken),
   };
