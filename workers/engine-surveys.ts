@@ -9,6 +9,8 @@ import { Pass } from './experiments/survey/pass';
 import { ReadTokens } from './experiments/survey/read-tokens';
 import { Tally } from './experiments/survey/tally';
 
+export { dashboard } from './experiments/survey/dashboard';
+
 export interface OpenSurvey {
   pass: Pass;
   dictionary: string;

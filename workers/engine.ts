@@ -34,7 +34,7 @@ import type { Library } from './gpu/wgsl';
 import { Attached, normAt, type OpenTensors } from './engine-dictionaries';
 import { neuronsInfo } from './dictionary/neurons';
 import { Queue } from './engine-queue';
-import { sequencesOf, Surveys } from './engine-surveys';
+import type { Surveys } from './engine-surveys';
 import { checkContract } from './experiments/check-contract';
 import { contrast } from './experiments/contrast';
 import { encode } from './experiments/encode';
@@ -42,7 +42,7 @@ import { evaluate } from './experiments/evaluate';
 import { latentWeights } from './experiments/latent';
 import { promotes } from './experiments/promotes';
 import { similar } from './experiments/similar';
-import { dashboard } from './experiments/survey/dashboard';
+import { later } from './later';
 import { capacityOf, compileFor, decodeOps, resultCopy, watchesOf } from './model/decode';
 import { Generation } from './model/generate';
 import { printed, resultOf, sequenceOf } from './engine-requests';
@@ -87,7 +87,10 @@ export class Engine implements EngineApi {
   private events: ((event: EngineEvent) => void) | undefined;
   private readonly queue = new Queue();
   private readonly attached: Attached;
-  private readonly surveys = new Surveys();
+  private readonly surveying = later(async () => {
+    const { dashboard, sequencesOf, Surveys } = await import('./engine-surveys');
+    return { dashboard, sequencesOf, surveys: new Surveys() };
+  });
   private readonly jobs = new Map<string, AbortController>();
   private readonly generations = new Map<string, Generation>();
   private count = 0;
@@ -351,10 +354,13 @@ export class Engine implements EngineApi {
   }
 
   openSurvey(request: EngineSurveyCall): Promise<EngineSurvey> {
-    return this.steady(() => this.surveys.begin(request, this.need().id, this.attached.ofShelf(request.dictionary).spec));
+    return this.steady(async () => {
+      const { surveys } = await this.surveying();
+      return surveys.begin(request, this.need().id, this.attached.ofShelf(request.dictionary).spec);
+    });
   }
   holdsSurvey(id: string): Promise<boolean> {
-    return attempt(() => this.surveys.holds(id));
+    return this.ofSurveys((surveys) => surveys.holds(id));
   }
 
   survey(
@@ -365,6 +371,7 @@ export class Engine implements EngineApi {
     progress?: (tokens: number) => void,
   ): Promise<{ tokens: number }> {
     return this.job(job, async (signal) => {
+      const { sequencesOf, surveys } = await this.surveying();
       const sequences = sequencesOf(chunk);
       for (const ids of sequences) checkIds(this.need(), ids);
       for (;;) {
@@ -372,7 +379,7 @@ export class Engine implements EngineApi {
         // Each batch waits its turn, so that a text that is being written goes on beside a survey.
         const { tokens, more } = await this.steady(async () => {
           const model = this.need();
-          const { pass, dictionary, counts } = this.surveys.running(id, model.id, (each) => this.attached.ofShelf(each).spec);
+          const { pass, dictionary, counts } = surveys.running(id, model.id, (each) => this.attached.ofShelf(each).spec);
           const due = pass.tally.positions < until;
           const more = due && (await pass.step(model, this.attached.ofShelf(dictionary), chunk.cursor, sequences, counts));
           return { tokens: pass.tally.positions, more };
@@ -383,14 +390,18 @@ export class Engine implements EngineApi {
     });
   }
 
+  private async ofSurveys<T>(work: (surveys: Surveys) => T): Promise<T> {
+    const { surveys } = await this.surveying();
+    return attempt(() => work(surveys));
+  }
   surveyed(id: string): Promise<EngineSurvey> {
-    return attempt(() => this.surveys.told(id));
+    return this.ofSurveys((surveys) => surveys.told(id));
   }
   packSurvey(id: string): Promise<Blob> {
-    return attempt(() => this.surveys.get(id).pass.pack());
+    return this.ofSurveys((surveys) => surveys.get(id).pass.pack());
   }
   closeSurvey(id: string, keep: boolean): Promise<void> {
-    return attempt(() => this.surveys.close(id, keep));
+    return this.ofSurveys((surveys) => surveys.close(id, keep));
   }
 
   dashboard(
@@ -399,9 +410,10 @@ export class Engine implements EngineApi {
     progress?: (done: number, of: number) => void,
   ): Promise<EngineDashboard> {
     return this.job(job, (signal) =>
-      this.steady(() => {
+      this.steady(async () => {
+        const { dashboard, surveys } = await this.surveying();
         const model = this.need();
-        const { pass, dictionary, counts } = this.surveys.running(survey, model.id, (each) => this.attached.ofShelf(each).spec);
+        const { pass, dictionary, counts } = surveys.running(survey, model.id, (each) => this.attached.ofShelf(each).spec);
         const stop = (): void => throwIfAborted(signal);
         return dashboard({ model, dictionary: this.attached.ofShelf(dictionary), pass, counts, latent, examples, progress, stop });
       }),

@@ -2,8 +2,7 @@
  * The files worker's part in surveys: texts read as sequences of tokens, a chunk at a time, from any place on; and what surveys leave, kept beside
  * them. Nothing larger than a passage and a chunk is in memory, whatever the size of the text.
  */
-import type { TextInfo } from './api';
-import type { SurveyKey, SurveyRecord, TextRecord, TokenChunk } from './contract';
+import type { SurveyKey, SurveyRecord, TokenChunk } from './contract';
 import { LabError } from './errors';
 import { openText } from './formats/texts';
 import { listSource, START, type Passage, type Place, type TextSource } from './formats/texts/passage';
@@ -30,14 +29,6 @@ export interface ReadRequest {
   bos: boolean;
   cursor?: string;
 }
-
-export const textInfo = ({ id, name, format, files, documents }: TextRecord): TextInfo => ({
-  id,
-  name,
-  format,
-  bytes: files.reduce((sum, each) => sum + each.bytes, 0),
-  ...(documents === undefined ? {} : { documents }),
-});
 
 export class TextReadings {
   readonly #readings = new Map<string, Reading>();

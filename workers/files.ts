@@ -19,7 +19,7 @@ import type {
 } from './contract';
 import { checkLatent, type Contract } from './dictionary/spec';
 import { LabError, throwIfAborted } from './errors';
-import { textInfo, TextReadings, type ReadRequest } from './files-texts';
+import type { ReadRequest } from './files-texts';
 import { chatTemplateOf, namedTokens, renderChat } from './formats/chat';
 import { findDictionaries } from './formats/dictionaries';
 import type { Encoders } from './formats/encoders';
@@ -27,12 +27,13 @@ import { sortDrop } from './formats/huggingface';
 import { LOOSE_READERS, type LooseReaders } from './formats/loose-readers';
 import type { LabelGroup } from './formats/labels/read-label';
 import { collect, listed, throwAll } from './formats/reasons';
-import { findTexts, openText } from './formats/texts';
+import { findTexts } from './formats/texts/find';
 import { ModelTokenizer } from './formats/tokenizer';
 import { readVectors } from './formats/vectors';
 import { changedContract, dictionaryInfo, shelfDraft } from './import-dictionary';
 import { labelsIn, ownerOf, readLabels, summary, whose, type Owner } from './import-labels';
 import { draftModel } from './import-model';
+import { later } from './later';
 import { OWN, searchLabels, type LabelBatch } from './library/labels';
 import { copyMeter, type Library } from './library/library';
 import { familyOf } from './model/families';
@@ -44,14 +45,16 @@ const LONGEST_LABEL = 10_000;
 export class Files implements FilesApi {
   readonly #jobs = new Map<string, AbortController>();
   readonly #tokenizers = new Map<string, Promise<ModelTokenizer>>();
-  readonly #readings: TextReadings;
+  /** What reads texts: not needed to start. */
+  readonly #readings = later(async () => {
+    const { TextReadings } = await import('./files-texts');
+    return new TextReadings(this.library, (model) => this.#tokenizer(model));
+  });
 
   constructor(
     readonly library: Library,
     readonly readers: LooseReaders = LOOSE_READERS,
-  ) {
-    this.#readings = new TextReadings(library, (model) => this.#tokenizer(model));
-  }
+  ) {}
 
   status(): Promise<FilesStatus> {
     return this.library.status();
@@ -112,7 +115,7 @@ export class Files implements FilesApi {
     const texts = [];
     for (const { file, name, path, format } of written) {
       throwIfAborted(signal);
-      const source = await collect(reasons, () => openText(file, format, path));
+      const source = await collect(reasons, async () => (await import('./formats/texts')).openText(file, format, path));
       if (source) texts.push({ draft: { name, format, ...(source.documents !== undefined && { documents: source.documents }) }, file });
     }
     throwAll(reasons);
@@ -331,32 +334,32 @@ export class Files implements FilesApi {
     return (await this.library.texts()).map(textInfo);
   }
 
-  textOf(text: string | readonly string[]): Promise<{ id: string; name: string }> {
-    return this.#readings.textOf(text);
+  async textOf(text: string | readonly string[]): Promise<{ id: string; name: string }> {
+    return (await this.#readings()).textOf(text);
   }
 
-  readText(request: ReadRequest): Promise<string> {
-    return this.#readings.read(request);
+  async readText(request: ReadRequest): Promise<string> {
+    return (await this.#readings()).read(request);
   }
 
-  nextTokens(reading: string, tokens: number): Promise<TokenChunk> {
-    return this.#readings.next(reading, tokens);
+  async nextTokens(reading: string, tokens: number): Promise<TokenChunk> {
+    return (await this.#readings()).next(reading, tokens);
   }
 
-  closeText(reading: string): Promise<void> {
-    return this.#readings.close(reading);
+  async closeText(reading: string): Promise<void> {
+    return (await this.#readings()).close(reading);
   }
 
-  survey(id: string): Promise<{ record: SurveyRecord; state: Blob } | undefined> {
-    return this.#readings.survey(id);
+  async survey(id: string): Promise<{ record: SurveyRecord; state: Blob } | undefined> {
+    return (await this.#readings()).survey(id);
   }
 
-  surveyId(key: SurveyKey): Promise<string> {
-    return this.#readings.surveyId(key);
+  async surveyId(key: SurveyKey): Promise<string> {
+    return (await this.#readings()).surveyId(key);
   }
 
-  surveys(dictionary?: string): Promise<SurveyRecord[]> {
-    return this.#readings.surveys(dictionary);
+  async surveys(dictionary?: string): Promise<SurveyRecord[]> {
+    return (await this.#readings()).surveys(dictionary);
   }
 
   keepSurvey(record: Omit<SurveyRecord, 'stored' | 'files' | 'addedAt'>, state: Blob): Promise<void> {
@@ -388,6 +391,14 @@ async function findEncoders(files: readonly OpenedFile[]): Promise<Encoders> {
   const any = files.some(({ path, file }) => /\.onnx$/i.test(path || file.name));
   return any ? (await import('./formats/encoders')).findEncoders(files) : { encoders: [], others: [...files], ignored: [] };
 }
+
+const textInfo = ({ id, name, format, files, documents }: TextRecord): TextInfo => ({
+  id,
+  name,
+  format,
+  bytes: files.reduce((sum, each) => sum + each.bytes, 0),
+  ...(documents === undefined ? {} : { documents }),
+});
 
 function embedderInfo({ id, name, files, pooling, maxTokens, stored }: EmbedderRecord): EmbedderInfo {
   return { id, name, bytes: files.reduce((sum, file) => sum + file.bytes, 0), pooling, maxTokens, stored };

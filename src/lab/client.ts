@@ -13,13 +13,13 @@ import type { DemoWorld } from './demo';
 import { findLatents } from './find-latents';
 import type { Embedding } from './embedding';
 import { resolveEdits } from './edits';
+import { later } from './later';
 import { LiveGeneration, type Opening } from './generation';
 import { asJob, notYet, told } from './jobs';
 import { checkedIds, Text } from './text';
 import { makeVectors } from './make-vectors';
 import { isNeurons } from './neurons';
 import { names, neuronsOf, useDictionaries } from './use-dictionaries';
-import { useTexts } from './use-texts';
 import { checkedLogits, count, promptLength, within } from './requests';
 import { checkedUsing, type Using } from './using';
 
@@ -158,6 +158,11 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
         throw thrown;
       },
     ));
+  /** Likewise what reads texts. */
+  const onTexts = later(async () => {
+    const { useTexts } = await import('./use-texts');
+    return useTexts({ engine, files, text, coming, model, attach: dictionary, changed: () => changed({ kind: 'shelf' }) });
+  });
   const refuse = (what: string, when: string) => () => Promise.reject(notYet(what, when));
 
   let bringing: Promise<void> | undefined;
@@ -340,7 +345,10 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       demo: (each) => demo.isDemo(each),
     }),
     ...findLatents({ engine, files, text, coming, model, attach: dictionary, embeddings, detailed, changed: labelled }),
-    ...useTexts({ engine, files, text, coming, model, attach: dictionary, changed: () => changed({ kind: 'shelf' }) }),
+    texts: () => told(() => files.texts()),
+    survey: coming.after((request, job) => told(async () => (await onTexts()).survey(request, job))),
+    surveys: (dictionary) => told(async () => (await onTexts()).surveys(dictionary)),
+    dashboard: coming.after((request, job) => told(async () => (await onTexts()).dashboard(request, job))),
     ...vectors,
     vectorFromToken: coming.after(vectors.vectorFromToken),
   };

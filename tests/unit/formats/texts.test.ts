@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { TextFormat } from '../../../workers/contract';
-import { findTexts, openText } from '../../../workers/formats/texts';
+import { openText } from '../../../workers/formats/texts';
+import { findTexts } from '../../../workers/formats/texts/find';
 import { listSource, PASSAGE, START, type Passage, type Place, type TextSource } from '../../../workers/formats/texts/passage';
 import { refusal } from '../refusal';
 
