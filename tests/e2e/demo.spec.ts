@@ -142,13 +142,15 @@ test('the dictionaries follow, by the ordinary import: they fit, and read the ex
     const all = [];
     for (const { id, fits, hookOut, latents } of await window.lab.dictionaries()) {
       const { rows, truncated } = await window.lab.encode({ dictionary: id, prompt, bos: true });
-      all.push({ fits, hookOut, latents, truncated, active: rows.slice(1).map((row) => row.length) });
+      const labels = (await window.lab.labels(id)).map(({ source }) => source);
+      all.push({ fits, hookOut, latents, truncated, active: rows.slice(1).map((row) => row.length), sources: [...new Set(labels)] });
     }
     return { prompt, all };
   });
   expect(read.prompt).toBe('One foggy morning, Mara walked to the lighthouse.');
   expect(read.all.map(({ latents }) => latents).sort()).toEqual([2048, 2048, 512]);
   expect(new Set(read.all.map(({ hookOut }) => hookOut)).size, 'two depths').toBe(2);
+  expect(new Set(read.all.flatMap(({ sources }) => sources)), 'whose labels they have').toEqual(new Set(['Lanternwick’s ground truth']));
   for (const { fits, truncated, active } of read.all) {
     expect(fits).toEqual([await page.evaluate(() => window.lab.model()?.id)]);
     expect(truncated).toBe(false);
