@@ -16,9 +16,24 @@ const shared = existsSync(beside) ? realpathSync(beside) : '';
 const inChromium = (name: string): TestProjectInlineConfiguration => {
   const executablePath = findChromium();
   return {
-    define: { __SHARED_DATA__: JSON.stringify(shared && `/@fs/${shared.replace(/\\/g, '/').replace(/^\//, '')}/`) },
+    define: {
+      __SHARED_DATA__: JSON.stringify(shared && `/@fs/${shared.replace(/\\/g, '/').replace(/^\//, '')}/`),
+      __SURVEY_TOKENS__: process.env['LOUPE_SURVEY_TOKENS'] ?? '20000',
+    },
     server: { fs: { allow: [root, ...(shared ? [shared] : [])] } },
-    optimizeDeps: { include: ['comlink', 'idb', 'fflate', 'hash-wasm', '@huggingface/tokenizers', 'onnxruntime-web/wasm', 'onnx-proto'] },
+    optimizeDeps: {
+      include: [
+        'comlink',
+        'idb',
+        'fflate',
+        'hash-wasm',
+        '@huggingface/tokenizers',
+        'hyparquet',
+        'hyparquet-compressors',
+        'onnxruntime-web/wasm',
+        'onnx-proto',
+      ],
+    },
     test: {
       name,
       include: [`tests/${name}/**/*.test.ts`],

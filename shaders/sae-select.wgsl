@@ -1,16 +1,33 @@
 // Products to activations, in place, and the active ones of each row as a list: (latent, value) in order of latents.
-// More than `limit` active: the largest by value, of equal ones the lowest index (a radix select over the bits of the values, which
-// are never negative: their bits are in their order). With topk the limit is k, and what is not chosen becomes 0; otherwise the limit is
+// More than `limit` active: the largest by magnitude, of equal ones the lowest index (a radix select over the bits of the magnitudes, which
+// are in their order). With topk the limit is k, and what is not chosen becomes 0; otherwise the limit is
 // the list's room, the activations stay whole, and the header tells how many there were.
+// NEURONS 1: `pre` holds activations already (a hook's own rows), and is only read. ACT positive: those above 0 are active; ACT signed: all
+// but zeros, of either sign.
 // Shapes: pre [rows, stride] (n used), latents [n] of 4; list [rows, 2 + 2·room]: active ones, listed ones, then the pairs.
 // Grid: one workgroup of 256 a row. M = 16,384: six reads of 64 kB a row, all but the first from cache.
 const T = 256u;
 struct Params { n: u32, stride: u32, limit: u32, room: u32, scale: f32, k: u32, pad0: u32, pad1: u32 }
+#if NEURONS
+@group(0) @binding(0) var<storage, read> pre: array<f32>;
+#else
 @group(0) @binding(0) var<storage, read_write> pre: array<f32>;
 @group(0) @binding(1) var<storage, read> latents: array<vec4f>;
+#end
 @group(0) @binding(2) var<storage, read_write> list: array<u32>;
 @group(0) @binding(3) var<uniform> p: Params;
+#if NEURONS
+#else
 #include latent.wgsl
+#end
+// What an activation is ranked by; 0 where it rests.
+fn rank(a: f32) -> u32 {
+#if ACT == signed
+  return bitcast<u32>(a) & 0x7fffffffu;
+#else
+  return select(0u, bitcast<u32>(a), a > 0.0);
+#end
+}
 
 var<workgroup> histogram: array<atomic<u32>, 256>;
 var<workgroup> above: array<u32, 256>;
@@ -22,9 +39,13 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
   let base = wg.x * p.stride;
   var mine = 0u;
   for (var i = lid; i < p.n; i += T) {
+#if NEURONS
+    let a = pre[base + i];
+#else
     let a = latent(p.scale * pre[base + i], latents[i]);
     pre[base + i] = a;
-    mine += select(0u, 1u, a > 0.0);
+#end
+    mine += select(0u, 1u, rank(a) != 0u);
   }
   above[lid] = mine;
   storageBarrier();
@@ -43,7 +64,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
       workgroupBarrier();
       let bits = found.x;
       for (var i = lid; i < p.n; i += T) {
-        let key = bitcast<u32>(pre[base + i]);
+        let key = rank(pre[base + i]);
         if (key != 0u && (key & mask) == bits) { atomicAdd(&histogram[(key >> u32(shift)) & 255u], 1u); }
       }
       workgroupBarrier();
@@ -69,7 +90,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
   var over = 0u;
   var equal = 0u;
   for (var i = first; i < last; i++) {
-    let key = bitcast<u32>(pre[base + i]);
+    let key = rank(pre[base + i]);
     over += select(0u, 1u, key > chosen.x);
     equal += select(0u, 1u, key == chosen.x && key != 0u);
   }
@@ -100,14 +121,14 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
   var to = above[lid] + min(chosen.y, level[lid]);
   for (var i = first; i < last; i++) {
     let a = pre[base + i];
-    let key = bitcast<u32>(a);
+    let key = rank(a);
     let even = key == chosen.x && left > 0u;
     if (key != 0u && (key > chosen.x || even)) {
       if (even) { left--; }
       if (to < p.room) {
         let at = wg.x * (2u + 2u * p.room) + 2u + 2u * to;
         list[at] = i;
-        list[at + 1u] = key;
+        list[at + 1u] = bitcast<u32>(a);
       }
       to++;
     } else {

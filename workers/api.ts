@@ -91,10 +91,10 @@ export interface Lab {
     request: { positive: readonly string[]; negative: readonly string[]; at: Hook; where?: Where; method: 'mean' | 'pca' },
     job?: Job,
   ): Promise<VectorInfo>;
-  evaluate(request: { dictionary: string; text: readonly string[] }, job?: Job): Promise<Record<string, number>>; // l0, fvu, ce_score, kl_score, dead, …
+  evaluate(request: EvaluateRequest, job?: Job): Promise<Record<string, number>>; // l0, fvu, ce_score, kl_score, dead, …
 
   // ---- extensions: what the page needed beyond the contract, for scripts as well
-  openDemo(job?: Job): Promise<ModelInfo>; // fetches the demo world from the page's own origin, puts it on the shelf and to work; its vectors follow
+  openDemo(job?: Job): Promise<ModelInfo>; // fetches the demo world from the page's own origin, puts it on the shelf and to work; its vectors and dictionaries follow
   model(): ModelInfo | undefined; // the model in use
   storage(): Promise<{ opfs: boolean; persisted: boolean; usage: number; quota: number }>; // bytes; opfs false: models live in memory, for this tab only
   token(token: string | number): Promise<{ id: number; piece: string }>; // the one token that reads exactly so (" the" is not "the"; else `not-one-token`), or what an id reads
@@ -103,9 +103,158 @@ export interface Lab {
   vector(id: string): Promise<{ info: VectorInfo; data: Float32Array }>;
   vectorFromToken(token: string | number, options: { at: Hook; name?: string }): Promise<VectorInfo>; // the token's column of W_U, as stored
   vectorFromNumbers(name: string, at: Hook, data: Vec): Promise<VectorInfo>;
+  neurons(): Promise<DictionaryInfo[]>; // the MLP neurons of the model in use, a dictionary a layer: neither on the shelf nor stored, their ids are taken wherever a dictionary's is
   latent(request: { dictionary: string; latent: number; top?: number }): Promise<LatentInfo>; // one latent, from its weights alone; lists of at most `top` (10)
   overrideContract(id: string, change: Partial<Contract>): Promise<DictionaryInfo>; // a person's word against the file's, kept with the dictionary
-  checkContract(request: { dictionary: string; text?: string | readonly string[] }, job?: Job): Promise<ContractCheck>; // is it read as it was trained? On a few hundred positions of text, the lab's own passages unless given
+  quality(request: EvaluateRequest, job?: Job): Promise<Quality>; // evaluate(), and every latent's density
+  texts(): Promise<TextInfo[]>; // the shelf's texts; remove(id) takes one off
+  survey(request: SurveyRequest, job?: Job): Promise<Survey>; // a pass of a dictionary over a text; cancelled, it keeps what it read and goes on there when asked again
+  surveys(dictionary?: string): Promise<SurveyInfo[]>; // those kept for the dictionaries' contracts as they are now, newest first
+  dashboard(request: DashboardRequest, job?: Job): Promise<Dashboard>; // one latent on a survey's text; rejects with `survey-missing` where there is none
+  embedders(): Promise<EmbedderInfo[]>; // sentence encoders on the shelf, the oldest first
+  embed(request: EmbedRequest, job?: Job): Promise<Tensor>; // [texts, width], each row of length 1; progress in texts
+
+  // ---- what latents are called, and how they are found (extensions)
+  labels(dictionary: string): Promise<Label[]>; // of every source; by latent, a person's own first
+  label(request: { dictionary: string; latent: number; text: string; note?: string }): Promise<void>; // the person's own, at most one a latent; an empty text takes it away
+  openLabels(files: readonly (File | { path: string; file: File })[], dictionary: string, job?: Job): Promise<Opened>; // as open(), for those whose dictionary the files do not tell
+  exportLabels(dictionary: string): Promise<File>; // the person's own, as labels.json, which open() reads
+  findLatents(request: FindLatents, job?: Job): Promise<FoundLatents>; // what the request's form asks for, best first
+  similar(request: { dictionary: string; latent: number; other: string; top?: number }): Promise<{ latent: number; cosine: number }[]>; // the latents of `other` (it may be the same dictionary) by cos(d, d_j) of decoder rows, largest first, at most `top` (10); both must write to one place
+}
+
+/** Extension. What a latent is called. `source` says by whom; “you” is the person. One label a latent and source. */
+export interface Label {
+  latent: number;
+  text: string;
+  source: string;
+  /** How well it fits, by whom the source says: 0 to 1 as a rule. */
+  score?: number;
+  /** What the score is: “F1”, “eleuther_recall · gpt-4o-mini” … */
+  scoreName?: string;
+  note?: string;
+  /** Milliseconds since 1970: when it was written here, or imported. */
+  madeAt: number;
+}
+
+/** Extension: one example of “fires here”. Without positions every one but special tokens counts; negative ones count from the end. */
+export interface FiringAt {
+  prompt: Prompt;
+  bos?: boolean;
+  positions?: readonly number[];
+}
+/**
+ * Extension. At most `top` (20) latents.
+ * label: those with a label that holds all the words, in any order; case and accents do not matter.
+ * promotes: by the logit weight of this token, the same number as in `latent()`; sign −1: by how much it is suppressed.
+ * meaning: by the cosine of a sentence encoder's vectors of the label and of this text (the encoder that came last unless one is named; `embedder-unknown` where none is there); of a latent's labels the best.
+ * here, not: that fire at the positions of `here` and not at those of `not`. each 'min' (where nothing is said): the smallest over `here`; 'mean': the mean.
+ */
+export type FindLatents = { dictionary: string; top?: number } & (
+  | { label: string }
+  | { promotes: string | number; sign?: 1 | -1 }
+  | { meaning: string; embedder?: string }
+  | { here: FiringAt | readonly FiringAt[]; not?: FiringAt | readonly FiringAt[]; each?: 'min' | 'mean' }
+);
+export interface FoundLatent {
+  latent: number;
+  /** label: the share of the words that stand whole in it; own labels come first. promotes: the logit weight. meaning: the cosine. here: `here` − `not`. */
+  score: number;
+  /** The label that was found. */
+  label?: Label;
+  /** min or mean of the activation over the positions of `here`; the largest over those of `not`. */
+  here?: number;
+  not?: number;
+}
+export interface FoundLatents {
+  latents: FoundLatent[];
+  /** How many there are, of which `latents` are the first. */
+  of: number;
+  /** here, not: at some position more latents were active than came back (the largest 1,024 or more), and a weak one may be missing. */
+  truncated: boolean;
+}
+
+/** text: texts, or the id of an opened one, of which the first `tokens` (16,384 unless given) are read. */
+export interface EvaluateRequest {
+  dictionary: string;
+  text: string | readonly string[];
+  tokens?: number;
+}
+/** density, [latents]: the share of positions where each is active. */
+export interface Quality {
+  scores: Record<string, number>;
+  density: Float32Array;
+}
+
+export interface TextInfo {
+  id: string;
+  name: string;
+  format: 'txt' | 'jsonl' | 'json' | 'parquet';
+  bytes: number;
+  documents?: number; // where the file tells it without being read through
+}
+/** tokens: positions that count, special tokens apart. The last piece is read to its end, so that a few more may be. */
+export interface SurveyRequest {
+  dictionary: string;
+  text: string | readonly string[]; // the id of an opened text, or texts
+  tokens?: number; // 1,000,000 unless given; more than an earlier survey's goes on from there
+  context?: number; // tokens of a sequence, its BOS included; the model's context or 128, whichever is less, unless given
+  again?: boolean; // forget what was read, and start anew
+}
+export interface SurveyInfo {
+  id: string;
+  dictionary: string;
+  text: string; // the text's id; of a list of texts an id made from what they say
+  name: string; // the text's
+  tokens: number; // positions that counted
+  of: number; // asked for, or all that there are
+  finished: boolean; // tokens have reached `of`
+  sequences: number;
+  context: number;
+  skipped: number; // documents that could not be read
+  l0: number; // active latents a position
+  l1: number; // Σ of activations a position
+  dead: number; // share of latents active nowhere
+  dense: number; // share of latents active at more than one position in ten
+  density: Float32Array; // [latents]: share of positions where each is active
+  max: Float32Array; // [latents]
+}
+export type Survey = SurveyInfo;
+
+export interface DashboardRequest {
+  dictionary: string;
+  latent: number;
+  text?: string; // a survey's `text`; the newest survey's unless given
+  examples?: number; // of a bin at most, 10 unless given; the first bin has up to 24
+}
+/** docs/dictionaries.md has the estimators. */
+export interface Dashboard {
+  survey: string; // id
+  latent: number;
+  density: number;
+  count: number; // positions where it is active
+  mean: number; // of its activations there
+  max: number;
+  histogram: { from: number; to: number; count: number }[]; // activations above 0, half an octave a bin, exact counts
+  bins: DashboardBin[]; // the strongest first, then fifths of (0, max] from the top, empty ones left out
+  coactive: { latent: number; together: number; lift: number }[]; // together: P(other | this); lift: together / P(other); by together − P(other)
+  sampled: number; // positions that shares and coactive rest on; all of them where this is `count`
+  heads?: { mean: number[]; bias: number }; // of a dictionary of hook_z: the mean share of the pre-activation by head over the first bin, and what no head adds
+}
+export interface DashboardBin {
+  from: number;
+  to: number;
+  share: number; // of the positions where it is active
+  examples: Example[];
+}
+export interface Example {
+  sequence: number; // which of the survey's
+  position: number; // in it
+  value: number;
+  tokens: { id: number; piece: string }[]; // the whole sequence
+  values: number[]; // the latent at each of its tokens; 0 at special tokens
+  heads?: number[]; // of hook_z: each head's share of the pre-activation; with `bias` they sum to it
+  sources?: number[]; // of hook_z, in the first bin: heads, split by the position that was attended to, [position + 1]
 }
 
 /** fold = foldLn + foldValueBiases; center = centerWritingWeights + centerUnembed. What does not apply to a model is left out, and the badge says what was done. */
@@ -231,7 +380,7 @@ export interface Step {
   kl?: number;
   dials: { value?: number; strength: number }[];
   reread?: true;
-  latents?: Record<string, [latent: number, value: number][]>; // largest first
+  latents?: Record<string, [latent: number, value: number][]>; // largest first, by magnitude
   truncated?: string[]; // an extension: dictionaries of which more latents were active than came back (the largest 480)
 }
 
@@ -278,7 +427,7 @@ export interface SparseRows {
   errorNorm: number[];
   inputNorm: number[];
 }
-/** Extension. weight: W_U · (w ⊙ (d − mean d)), d the latent's row of W_dec in the stream; cosine: of W_enc and W_dec, NaN for a transcoder; norm: ‖W_dec‖. */
+/** Extension. weight: W_U · (w ⊙ (d − mean d)), d the latent's row of W_dec in the stream; cosine: of W_enc and W_dec, NaN for a transcoder; norm: ‖W_dec‖. Of a neuron: W_in and W_out. */
 export interface LatentInfo {
   promoted: { id: number; piece: string; weight: number }[];
   suppressed: { id: number; piece: string; weight: number }[];
@@ -308,8 +457,25 @@ export interface Opened {
   models: ModelInfo[];
   dictionaries: DictionaryInfo[];
   vectors: VectorInfo[];
-  texts: { id: string; name: string }[];
+  texts: TextInfo[];
+  embedders: EmbedderInfo[]; // extension
   ignored: { file: string; why: string }[];
+  labels: { dictionary: string; count: number; source: string }[]; // extension
+}
+/** Extension: a sentence encoder, for finding labels by meaning. */
+export interface EmbedderInfo {
+  id: string;
+  name: string;
+  bytes: number;
+  pooling: 'mean' | 'cls' | 'graph'; // of its rows of tokens, as its files say; graph: inside the ONNX graph
+  maxTokens: number; // what is longer is cut
+  stored: 'opfs' | 'memory';
+}
+/** Extension. The encoder that came last unless one is named; pooling overrules the files, but not a graph that pools itself. */
+export interface EmbedRequest {
+  texts: readonly string[];
+  embedder?: string;
+  pooling?: 'mean' | 'cls';
 }
 export interface ModelInfo {
   id: string;

@@ -7,14 +7,19 @@ import type {
   ContractCheck,
   DeviceInfo,
   DictionaryInfo,
+  EmbedderInfo,
+  FoundLatents,
   Hook,
+  Label,
   ModelInfo,
   Opened,
   Planned,
   ProcessingOptions,
   RunResult,
   SparseRows,
+  SurveyInfo,
   Tensor,
+  TextInfo,
   VectorInfo,
   Where,
 } from './api';
@@ -71,13 +76,80 @@ export interface DictionaryRecord {
   tensors: StoredTensor[];
   /** The model it says that it was trained on, as its publisher writes it. */
   model?: string;
-  /** The contract as its files were read, once a person has overridden it. */
-  read?: Contract;
+  /** Its id on Neuronpedia, “gpt2-small/8-res-jb”, where its files give one. */
+  neuronpedia?: string;
   /** What its card promises, where it does. */
   promised: { l0?: number; fvu?: number };
   /** What a person should know of how it was read; absent where there is nothing. */
   notes?: string[];
   addedAt: number;
+}
+
+/** How a sentence encoder's rows become one vector: their mean, the first of them, or the graph does it itself. */
+export type Pooling = 'mean' | 'cls' | 'graph';
+
+/** Everything the shelf keeps of a sentence encoder. Its ONNX graph is its one file. */
+export interface EmbedderRecord {
+  id: string;
+  name: string;
+  /** config.json's model_type. */
+  type: string;
+  stored: 'opfs' | 'memory';
+  files: StoredFile[];
+  tokenizer: Record<string, unknown>;
+  tokenizerConfig: Record<string, unknown>;
+  pooling: Pooling;
+  /** Tokens of a text at most, special ones included. */
+  maxTokens: number;
+  inputs: string[];
+  /** The output that is read. */
+  output: string;
+  /** Rows of a batch do not touch each other. Not so where activations are quantised over the whole batch. */
+  batches: boolean;
+  addedAt: number;
+}
+
+export type TextFormat = TextInfo['format'];
+
+/** Everything the shelf keeps of a text: its one file as it was dropped. */
+export interface TextRecord {
+  id: string;
+  name: string;
+  format: TextFormat;
+  stored: 'opfs' | 'memory';
+  files: StoredFile[];
+  documents?: number;
+  addedAt: number;
+}
+
+/** A survey as it was last kept: what it is of, what it found, and in its one file what is needed to go on (experiments/survey/pass.ts). */
+export interface SurveyRecord extends Omit<SurveyInfo, 'of' | 'finished'> {
+  model: string;
+  /** JSON of the dictionary's spec and of how the model's weights are run: under another contract its numbers are others. */
+  under: string;
+  /** Has the whole text been read? */
+  ended: boolean;
+  /** Positions that were last asked for. */
+  asked: number;
+  stored: 'opfs' | 'memory';
+  files: StoredFile[];
+  addedAt: number;
+}
+/** What the client knows of a survey before it begins. */
+export type SurveyKey = Pick<SurveyRecord, 'model' | 'dictionary' | 'text' | 'context' | 'under'>;
+
+/** Sequences of a text, one after the other, and the place in it that they follow. */
+export interface TokenChunk {
+  cursor: string;
+  ids: Uint32Array;
+  lengths: Uint32Array;
+  /** The text has no more. */
+  ended: boolean;
+  /** Documents so far that could not be read. */
+  skipped: number;
+  /** Shares of the file that lie before the chunk and before its end. */
+  from: number;
+  to: number;
 }
 
 export interface OpenedFile {
@@ -133,10 +205,51 @@ export interface FilesApi {
   keepVector(info: Omit<VectorInfo, 'id'>, data: Float32Array): Promise<VectorInfo>;
   /** Every vector of a safetensors file, checked before any is kept; they belong to `model`. */
   openVectors(file: OpenedFile, model: string): Promise<VectorInfo[]>;
+  embedders(): Promise<EmbedderInfo[]>;
+  embedder(id: string): Promise<EmbedderRecord>;
   dictionaries(): Promise<DictionaryInfo[]>;
   dictionary(id: string): Promise<DictionaryRecord>;
   /** A person's word against the file's: kept with the dictionary, and checked (`contract-invalid`). */
   overrideContract(id: string, change: Partial<Contract>): Promise<DictionaryRecord>;
+  labels(dictionary: string): Promise<Label[]>;
+  /** The person's own label of a latent; an empty text takes it away. */
+  label(dictionary: string, latent: number, text: string, note?: string): Promise<void>;
+  openLabels(files: readonly OpenedFile[], dictionary: string, job: string, progress?: OnProgress): Promise<Opened>;
+  /** The person's own labels as the text of a labels.json. */
+  exportLabels(dictionary: string): Promise<{ name: string; text: string }>;
+  findLabels(dictionary: string, words: string, top: number): Promise<FoundLatents>;
+  texts(): Promise<TextInfo[]>;
+  /** A text's id and name; of texts that are given, an id made from what they say. */
+  textOf(text: string | readonly string[]): Promise<{ id: string; name: string }>;
+  /** Begins to read a text as sequences of at most `context` tokens, each with a BOS where `bos`: from its beginning, or from a chunk's cursor. */
+  readText(request: { model: string; text: string | readonly string[]; context: number; bos: boolean; cursor?: string }): Promise<string>;
+  /** At least `tokens` more of them, unless the text ends. */
+  nextTokens(reading: string, tokens: number): Promise<TokenChunk>;
+  closeText(reading: string): Promise<void>;
+  /** What is kept under the key, and its file; the record alone where the file is not wanted. */
+  survey(id: string): Promise<{ record: SurveyRecord; state: Blob } | undefined>;
+  surveyId(key: SurveyKey): Promise<string>;
+  /** Those whose contract is today's, newest first. */
+  surveys(dictionary?: string): Promise<SurveyRecord[]>;
+  /** Writes it over what was kept; nothing is kept of a dictionary, a model or a text that is gone. */
+  keepSurvey(record: Omit<SurveyRecord, 'stored' | 'files' | 'addedAt'>, state: Blob): Promise<void>;
+  forgetSurvey(id: string): Promise<void>;
+}
+
+/** embedder.worker.ts: sentence encoders, one at a time. Started when a vector is first asked for. */
+export interface EmbedderApi {
+  /** One vector a text, of length 1: [texts, width]. */
+  embed(
+    record: EmbedderRecord,
+    request: { texts: readonly string[]; pooling?: 'mean' | 'cls' },
+    job: string,
+    progress?: (done: number, of: number) => void,
+  ): Promise<Tensor>;
+  cancel(job: string): Promise<void>;
+  /** Frees the encoder, if it is this one. */
+  release(embedder: string): Promise<void>;
+  /** What the worker has loaded of the site, so that it can be kept for use without a network. */
+  loaded(): Promise<string[]>;
 }
 
 /** An edit as the engine takes it: vectors are numbers, prompts are ids, `at` is never absent. */
@@ -192,6 +305,74 @@ export interface EngineLatent {
   neighbours: { latent: number; cosine: number }[];
   cosine: number;
   norm: number;
+}
+
+/** experiments/promotes.ts, contrast.ts and similar.ts say what each is. */
+export interface EnginePromotes {
+  dictionary: string;
+  token: number;
+  sign: 1 | -1;
+  top: number;
+}
+export interface EngineFiring {
+  ids: number[];
+  /** From 0, at least one. */
+  positions: number[];
+}
+export interface EngineContrast {
+  dictionary: string;
+  here: EngineFiring[];
+  not: EngineFiring[];
+  each: 'min' | 'mean';
+  top: number;
+}
+export interface EngineSimilar {
+  dictionary: string;
+  latent: number;
+  other: string;
+  top: number;
+}
+
+export interface EngineSurveyCall {
+  id: string;
+  dictionary: string;
+  special: readonly number[];
+  /** Is it going to be read on? It then stays open whatever else is opened. */
+  running: boolean;
+  state?: Blob;
+}
+/** What a survey knows so far. */
+export interface EngineSurvey {
+  tokens: number;
+  sequences: number;
+  l0: number;
+  l1: number;
+  dead: number;
+  dense: number;
+  density: Float32Array;
+  max: Float32Array;
+  /** Where the text is to be read on: a chunk's cursor, and how many of what follows it are in already. */
+  cursor: string;
+}
+export interface EngineExample {
+  sequence: number;
+  position: number;
+  value: number;
+  ids: number[];
+  values: number[];
+  heads?: number[];
+  sources?: number[];
+}
+export interface EngineDashboard {
+  density: number;
+  count: number;
+  mean: number;
+  max: number;
+  histogram: { from: number; to: number; count: number }[];
+  bins: { from: number; to: number; share: number; examples: EngineExample[] }[];
+  coactive: { latent: number; together: number; lift: number }[];
+  sampled: number;
+  heads?: { mean: number[]; bias: number };
 }
 
 export interface EngineGenerate {
@@ -256,27 +437,44 @@ export interface EngineApi {
   /** Brings a dictionary onto the GPU beside the model in use; there already, nothing happens. Whatever names it needs it there. */
   attach(record: DictionaryRecord, job: string): Promise<void>;
   detach(dictionary: string): Promise<void>;
+  /** The MLP neurons of the model in use, a dictionary a layer: nothing is to be attached. */
+  neurons(): Promise<DictionaryInfo[]>;
   encode(request: EngineEncode, job: string): Promise<SparseRows>;
   /** What one latent's weights tell; tokens and latents at most `top` a list. */
   latent(request: { dictionary: string; latent: number; top: number }): Promise<EngineLatent>;
+  promotes(request: EnginePromotes): Promise<FoundLatents>;
+  contrast(request: EngineContrast, job: string, progress?: (done: number, of: number) => void): Promise<FoundLatents>;
+  /** Of two dictionaries that are both on the GPU. */
+  similar(request: EngineSimilar): Promise<{ latent: number; cosine: number }[]>;
   /** Scores over texts (token ids), and each latent's density; `special` tokens are left out. */
   evaluate(
     request: { dictionary: string; texts: number[][]; special: readonly number[] },
     job: string,
     progress?: (done: number, of: number) => void,
   ): Promise<{ scores: Record<string, number>; density: Float64Array }>;
-  /** Is it read as it was trained? `texts` as its contract says of the BOS, `others` the other way, empty where there is none. */
-  checkContract(
-    request: {
-      dictionary: string;
-      texts: number[][];
-      others: number[][];
-      special: readonly number[];
-      promised: { fvu?: number; l0?: number };
-    },
+  /** Takes up a survey of an attached dictionary, from what was kept of it where there is something; `special` tokens are left out. */
+  openSurvey(request: EngineSurveyCall): Promise<EngineSurvey>;
+  /** Is it open, in whatever state? */
+  holdsSurvey(id: string): Promise<boolean>;
+  /** Reads a chunk, in short turns, up to `until` positions that count. Cancelled, what was read is in, and the same chunk may be given again. */
+  survey(
+    id: string,
+    chunk: Pick<TokenChunk, 'cursor' | 'ids' | 'lengths'>,
+    until: number,
+    job: string,
+    progress?: (tokens: number) => void,
+  ): Promise<{ tokens: number }>;
+  surveyed(id: string): Promise<EngineSurvey>;
+  /** All that is needed to take it up again. */
+  packSurvey(id: string): Promise<Blob>;
+  /** The reading is over; `keep`: it stays open for dashboards until another is opened. */
+  closeSurvey(id: string, keep: boolean): Promise<void>;
+  /** One latent, on an open survey. */
+  dashboard(
+    request: { survey: string; latent: number; examples: number },
     job: string,
     progress?: (done: number, of: number) => void,
-  ): Promise<ContractCheck>;
+  ): Promise<EngineDashboard>;
   hooks(): Promise<{ name: Hook; shape: string[] }[]>;
   batch(requests: readonly EngineRun[], job: string, progress?: (done: number, of: number) => void): Promise<EngineRunResult[]>;
   explainRun(request: EngineRun): Promise<Planned[]>;

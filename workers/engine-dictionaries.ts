@@ -1,10 +1,11 @@
 /**
  * The dictionaries that are on the GPU beside the model in use: brought when they are first asked for, brought again when the device comes back,
- * gone with the model. What runs see of them is one function that brings them into a plan.
+ * gone with the model; and the neurons of the model itself, which are there as it is. What runs see of them is one function that brings them into a plan.
  */
 import type { DictionaryRecord } from './contract';
 import { compose } from './dictionary/compose';
 import { freeDictionary, loadDictionary, type LoadCall, type LoadedDictionary } from './dictionary/load';
+import { isNeurons, neuronsLayer, neuronsOf, type AnyDictionary } from './dictionary/neurons';
 import { LabError } from './errors';
 import type { TensorReader } from './gpu/stored';
 import type { Lying } from './kernels/dictionary';
@@ -16,9 +17,16 @@ export type OpenTensors = (record: Pick<DictionaryRecord, 'files' | 'name'>) => 
 export class Attached {
   private readonly records = new Map<string, DictionaryRecord>();
   private readonly loaded = new Map<string, LoadedDictionary>();
+  private model: Runtime | undefined;
   private count = 0;
 
   constructor(private readonly open: OpenTensors) {}
+
+  /** This model's runs may name dictionaries from now on. */
+  serve(model: Runtime): void {
+    this.model = model;
+    model.compose = (call) => compose({ ...call, variants: model.planner.variants }, (id) => this.get(id));
+  }
 
   /** On the GPU, as its record says now: an overridden contract brings it anew. */
   async attach(model: Runtime, record: DictionaryRecord, signal?: AbortSignal): Promise<void> {
@@ -26,7 +34,7 @@ export class Attached {
     if (before && this.loaded.has(record.id) && JSON.stringify(before.spec) === JSON.stringify(record.spec)) return;
     this.detach(model, record.id);
     const { hookIn, hookOut } = record.spec;
-    const { hooks, variants } = model.planner;
+    const { hooks } = model.planner;
     const reader = await this.open(record);
     try {
       const dictionary = await loadDictionary({
@@ -45,18 +53,38 @@ export class Attached {
     } finally {
       reader.close();
     }
-    model.compose = (call) => compose({ ...call, variants }, (id) => this.get(id));
   }
 
-  get(id: string): LoadedDictionary {
-    const found = this.loaded.get(id);
+  /** One of the shelf's: not the model's own neurons. */
+  ofShelf(id: string): LoadedDictionary {
+    const found = this.get(id);
+    if (isNeurons(found))
+      throw new LabError('dictionary-unsupported', `“${id}” are the model’s own neurons.`, 'Choose one of lab.dictionaries().');
+    return found;
+  }
+
+  get(id: string): AnyDictionary {
+    const found = this.loaded.get(id) ?? this.neurons(id);
     if (!found)
       throw new LabError(
         'dictionary-unknown',
         `No dictionary “${id}” is in use.`,
-        'Choose one of lab.dictionaries(), or drop its files again.',
+        'Choose one of lab.dictionaries() or lab.neurons(), or drop its files again.',
       );
     return found;
+  }
+
+  private neurons(id: string): AnyDictionary | undefined {
+    const layer = neuronsLayer(id);
+    if (layer === undefined || !this.model) return undefined;
+    const { spec, planner } = this.model;
+    if (layer >= spec.layers || spec.dMlp === 0)
+      throw new LabError(
+        'dictionary-unknown',
+        `The model in use has no “${id}”.`,
+        spec.dMlp === 0 ? 'It has no MLPs.' : 'lab.neurons() lists those it has.',
+      );
+    return neuronsOf(spec, layer, lyingAt(planner.hooks, `blocks.${layer}.mlp.hook_post`));
   }
 
   detach(model: Runtime | undefined, id: string): void {
@@ -70,6 +98,7 @@ export class Attached {
   forget(): void {
     this.loaded.clear();
     this.records.clear();
+    this.model = undefined;
   }
 
   /** The same dictionaries beside the model on a device that came back. */

@@ -2,34 +2,46 @@
  * The engine as the page's client sees it (contract.ts: EngineApi): one device, one model in use, runs in turn, generations
  * beside them. Independent of workers and Comlink, so that tests and Node with Dawn use the same object.
  */
-import type { ContractCheck, DeviceInfo, Planned, SparseRows } from './api';
+import type { DeviceInfo, DictionaryInfo, FoundLatents, Planned, SparseRows } from './api';
 import type {
   DictionaryRecord,
   EngineApi,
+  EngineContrast,
+  EngineDashboard,
   EngineEncode,
   EngineLatent,
   EngineEvent,
   EngineGenerate,
   EngineLens,
   EngineLensResult,
+  EnginePromotes,
   EngineRun,
   EngineRunResult,
+  EngineSimilar,
   EngineStep,
+  EngineSurvey,
+  EngineSurveyCall,
   Ending,
   ModelRecord,
   OnProgress,
+  TokenChunk,
   UseOptions,
 } from './contract';
 import { asLabError, LabError, throwIfAborted } from './errors';
 import type { ModelInfo } from './api';
 import { Gpu } from './gpu/device';
 import type { Library } from './gpu/wgsl';
-import { Attached, normAt, type OpenTensors } from './engine-dictionaries';
+import { Attached, type OpenTensors } from './engine-dictionaries';
+import { neuronsInfo } from './dictionary/neurons';
 import { Queue } from './engine-queue';
-import { checkContract } from './experiments/check-contract';
+import { sequencesOf, Surveys } from './engine-surveys';
+import { contrast } from './experiments/contrast';
 import { encode } from './experiments/encode';
 import { evaluate } from './experiments/evaluate';
 import { latentWeights } from './experiments/latent';
+import { promotes } from './experiments/promotes';
+import { similar } from './experiments/similar';
+import { dashboard } from './experiments/survey/dashboard';
 import { capacityOf, compileFor, decodeOps, resultCopy, watchesOf } from './model/decode';
 import { Generation } from './model/generate';
 import { printed, resultOf, sequenceOf } from './engine-requests';
@@ -74,6 +86,7 @@ export class Engine implements EngineApi {
   private events: ((event: EngineEvent) => void) | undefined;
   private readonly queue = new Queue();
   private readonly attached: Attached;
+  private readonly surveys = new Surveys();
   private readonly jobs = new Map<string, AbortController>();
   private readonly generations = new Map<string, Generation>();
   private count = 0;
@@ -187,6 +200,7 @@ export class Engine implements EngineApi {
       });
       this.model = model;
       this.inUse = inUse;
+      this.attached.serve(model);
     } finally {
       reader.close();
     }
@@ -269,6 +283,10 @@ export class Engine implements EngineApi {
     await this.queue.run(() => Promise.resolve(this.attached.detach(this.model, id)));
   }
 
+  neurons(): Promise<DictionaryInfo[]> {
+    return this.steady(() => Promise.resolve(neuronsInfo(this.need().spec, this.needInUse().record)));
+  }
+
   encode(request: EngineEncode, job: string): Promise<SparseRows> {
     return this.job(job, () =>
       this.steady(() => {
@@ -281,6 +299,24 @@ export class Engine implements EngineApi {
 
   latent({ dictionary, latent, top }: { dictionary: string; latent: number; top: number }): Promise<EngineLatent> {
     return this.steady(() => latentWeights(this.need(), this.attached.get(dictionary), latent, top));
+  }
+
+  promotes(request: EnginePromotes): Promise<FoundLatents> {
+    return this.steady(() => promotes(this.need(), this.attached.get(request.dictionary), request));
+  }
+
+  contrast(request: EngineContrast, job: string, progress?: (done: number, of: number) => void): Promise<FoundLatents> {
+    return this.job(job, (signal) =>
+      this.steady(() => {
+        const model = this.need();
+        for (const { ids } of [...request.here, ...request.not]) checkIds(model, ids);
+        return contrast(model, this.attached.get(request.dictionary), request, progress, () => throwIfAborted(signal));
+      }),
+    );
+  }
+
+  similar(request: EngineSimilar): Promise<{ latent: number; cosine: number }[]> {
+    return this.steady(() => similar(this.need(), this.attached.get(request.dictionary), this.attached.get(request.other), request));
   }
 
   evaluate(
@@ -297,18 +333,60 @@ export class Engine implements EngineApi {
     );
   }
 
-  checkContract(
-    request: Parameters<EngineApi['checkContract']>[0],
+  openSurvey(request: EngineSurveyCall): Promise<EngineSurvey> {
+    return this.steady(() => this.surveys.begin(request, this.need().id, this.attached.ofShelf(request.dictionary).spec));
+  }
+  holdsSurvey(id: string): Promise<boolean> {
+    return attempt(() => this.surveys.holds(id));
+  }
+
+  survey(
+    id: string,
+    chunk: Pick<TokenChunk, 'cursor' | 'ids' | 'lengths'>,
+    until: number,
+    job: string,
+    progress?: (tokens: number) => void,
+  ): Promise<{ tokens: number }> {
+    return this.job(job, async (signal) => {
+      const sequences = sequencesOf(chunk);
+      for (const ids of sequences) checkIds(this.need(), ids);
+      for (;;) {
+        throwIfAborted(signal);
+        // Each batch waits its turn, so that a text that is being written goes on beside a survey.
+        const { tokens, more } = await this.steady(async () => {
+          const model = this.need();
+          const { pass, dictionary, counts } = this.surveys.running(id, model.id, (each) => this.attached.ofShelf(each).spec);
+          const due = pass.tally.positions < until;
+          const more = due && (await pass.step(model, this.attached.ofShelf(dictionary), chunk.cursor, sequences, counts));
+          return { tokens: pass.tally.positions, more };
+        });
+        if (!more) return { tokens };
+        progress?.(tokens);
+      }
+    });
+  }
+
+  surveyed(id: string): Promise<EngineSurvey> {
+    return attempt(() => this.surveys.told(id));
+  }
+  packSurvey(id: string): Promise<Blob> {
+    return attempt(() => this.surveys.get(id).pass.pack());
+  }
+  closeSurvey(id: string, keep: boolean): Promise<void> {
+    return attempt(() => this.surveys.close(id, keep));
+  }
+
+  dashboard(
+    { survey, latent, examples }: { survey: string; latent: number; examples: number },
     job: string,
     progress?: (done: number, of: number) => void,
-  ): Promise<ContractCheck> {
+  ): Promise<EngineDashboard> {
     return this.job(job, (signal) =>
       this.steady(() => {
         const model = this.need();
-        for (const ids of [...request.texts, ...request.others]) checkIds(model, ids);
-        const dictionary = this.attached.get(request.dictionary);
-        const call = { ...request, ...normAt(model, dictionary.spec.hookIn) };
-        return checkContract(model, dictionary, call, progress, () => throwIfAborted(signal));
+        const { pass, dictionary, counts } = this.surveys.running(survey, model.id, (each) => this.attached.ofShelf(each).spec);
+        const stop = (): void => throwIfAborted(signal);
+        return dashboard({ model, dictionary: this.attached.ofShelf(dictionary), pass, counts, latent, examples, progress, stop });
       }),
     );
   }

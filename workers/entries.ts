@@ -6,9 +6,10 @@
  * A worker must expose its API before its first `await` at top level: messages sent until then wait, later ones would be lost.
  */
 import { wrap, type Remote } from 'comlink';
+import embedderUrl from './embedder.worker.ts?worker&url';
 import engineUrl from './engine.worker.ts?worker&url';
 import filesUrl from './files.worker.ts?worker&url';
-import type { EngineApi, FilesApi } from './contract';
+import type { EmbedderApi, EngineApi, FilesApi } from './contract';
 import { LabError } from './errors';
 import './port';
 
@@ -45,3 +46,5 @@ function spawn<Api>(url: string, name: string, failed: OnFailure | undefined): R
 export const spawnEngine = (failed?: OnFailure): Remote<EngineApi> => spawn<EngineApi>(engineUrl, 'engine', failed);
 /** Reads, checks, converts and keeps what the user drops; tokenises. */
 export const spawnFiles = (failed?: OnFailure): Remote<FilesApi> => spawn<FilesApi>(filesUrl, 'files', failed);
+/** Runs sentence encoders; started when the first vector is asked for. */
+export const spawnEmbedder = (failed?: OnFailure): Remote<EmbedderApi> => spawn<EmbedderApi>(embedderUrl, 'embedder', failed);

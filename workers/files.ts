@@ -2,42 +2,71 @@
  * The files worker's work, without the worker: drops opened, the shelf read and cleared, text tokenised. What a browser
  * provides (storage, locks, estimates) is handed in, so that every path runs in a plain test.
  */
-import type { ChatOptions, DictionaryInfo, ModelInfo, Opened, VectorInfo } from './api';
-import type { DictionaryRecord, FilesApi, FilesStatus, ModelRecord, OnProgress, OpenedFile, Vocabulary } from './contract';
-import type { Contract } from './dictionary/spec';
-import { throwIfAborted } from './errors';
+import type { ChatOptions, DictionaryInfo, EmbedderInfo, FoundLatents, Label, ModelInfo, Opened, TextInfo, VectorInfo } from './api';
+import type {
+  DictionaryRecord,
+  EmbedderRecord,
+  FilesApi,
+  FilesStatus,
+  ModelRecord,
+  OnProgress,
+  OpenedFile,
+  SurveyKey,
+  SurveyRecord,
+  TextRecord,
+  TokenChunk,
+  Vocabulary,
+} from './contract';
+import { checkLatent, type Contract } from './dictionary/spec';
+import { LabError, throwIfAborted } from './errors';
+import { textInfo, TextReadings, type ReadRequest } from './files-texts';
 import { chatTemplateOf, namedTokens, renderChat } from './formats/chat';
 import { findDictionaries } from './formats/dictionaries';
+import type { Encoders } from './formats/encoders';
 import { sortDrop } from './formats/huggingface';
 import { LOOSE_READERS, type LooseReaders } from './formats/loose-readers';
-import { collect, throwAll } from './formats/reasons';
+import type { LabelGroup } from './formats/labels/read-label';
+import { collect, listed, throwAll } from './formats/reasons';
+import { findTexts, openText } from './formats/texts';
 import { ModelTokenizer } from './formats/tokenizer';
 import { readVectors } from './formats/vectors';
 import { changedContract, dictionaryInfo, shelfDraft } from './import-dictionary';
+import { labelsIn, ownerOf, readLabels, summary, whose, type Owner } from './import-labels';
 import { draftModel } from './import-model';
+import { OWN, searchLabels, type LabelBatch } from './library/labels';
 import { copyMeter, type Library } from './library/library';
 import { familyOf } from './model/families';
 import { prependsBos } from './model/family';
 
+/** Characters of a label that a person writes. */
+const LONGEST_LABEL = 10_000;
+
 export class Files implements FilesApi {
   readonly #jobs = new Map<string, AbortController>();
   readonly #tokenizers = new Map<string, Promise<ModelTokenizer>>();
+  readonly #readings: TextReadings;
 
   constructor(
     readonly library: Library,
     readonly readers: LooseReaders = LOOSE_READERS,
-  ) {}
+  ) {
+    this.#readings = new TextReadings(library, (model) => this.#tokenizer(model));
+  }
 
   status(): Promise<FilesStatus> {
     return this.library.status();
   }
 
-  /** All or nothing: every model and dictionary of a drop is checked before the first byte of any is copied. */
-  async open(files: readonly OpenedFile[], job: string, progress?: OnProgress): Promise<Opened> {
+  /** All or nothing: every model, dictionary and label of a drop is checked before the first byte of any is copied. */
+  open(files: readonly OpenedFile[], job: string, progress?: OnProgress): Promise<Opened> {
+    return this.#job(job, (signal) => this.#open(files, signal, progress));
+  }
+
+  async #job<T>(job: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const abort = new AbortController();
     this.#jobs.set(job, abort);
     try {
-      return await this.#open(files, abort.signal, progress);
+      return await work(abort.signal);
     } finally {
       this.#jobs.delete(job);
     }
@@ -45,8 +74,12 @@ export class Files implements FilesApi {
 
   async #open(files: readonly OpenedFile[], signal: AbortSignal, progress?: OnProgress): Promise<Opened> {
     progress?.({ stage: 'checking', done: 0, of: 0 });
-    const { candidates, rest, ignored: beside } = await findDictionaries(files, this.readers);
-    const { models: folders, ignored, reasons } = await sortDrop(rest, files, candidates.length > 0);
+    const labels = await labelsIn(files);
+    const { encoders, others, ignored: parts } = await findEncoders(labels.rest);
+    const { texts: written, rest: left } = await findTexts(others);
+    const { candidates, rest, ignored: beside } = await findDictionaries(left, this.readers);
+    const found = candidates.length + encoders.length + labels.files.length + written.length;
+    const { models: folders, ignored, reasons } = await sortDrop(rest, files, found > 0);
     const checked = [];
     for (const folder of folders) {
       throwIfAborted(signal);
@@ -54,19 +87,50 @@ export class Files implements FilesApi {
       if (draft) checked.push({ draft, files: folder.weights.map((each) => each.file) });
     }
     const dictionaries = [];
+    const owners: Owner[] = [];
     for (const candidate of candidates) {
       throwIfAborted(signal);
       const draft = await collect(reasons, () => candidate.read());
-      if (draft) dictionaries.push(shelfDraft(draft, signal));
+      if (!draft) continue;
+      owners.push({ ...draft, dropped: { folder: candidate.uses[0]?.folder ?? '', index: dictionaries.length } });
+      dictionaries.push(shelfDraft(draft, signal));
+    }
+    const groups = await readLabels(labels, reasons, signal);
+    owners.push(...(await this.library.dictionaries()).map(ownerOf));
+    const owned: { owner: Owner; labels: LabelGroup['labels'] }[] = [];
+    // Where a dictionary was refused it is not known whose its labels are, and it is told that.
+    for (const group of reasons.length > 0 ? [] : groups) {
+      const owner = await collect(reasons, () => whose(group, owners));
+      if (owner) owned.push({ owner, labels: group.labels });
+    }
+    const embedders = [];
+    for (const encoder of encoders) {
+      throwIfAborted(signal);
+      const draft = await collect(reasons, () => encoder.read());
+      if (draft) embedders.push({ draft, file: encoder.graph });
+    }
+    const texts = [];
+    for (const { file, name, path, format } of written) {
+      throwIfAborted(signal);
+      const source = await collect(reasons, () => openText(file, format, path));
+      if (source) texts.push({ draft: { name, format, ...(source.documents !== undefined && { documents: source.documents }) }, file });
     }
     throwAll(reasons);
-    const bytes = [...checked.flatMap((each) => each.files.map((file) => file.size)), ...dictionaries.map(({ source }) => source.bytes)];
+    const bytes = [
+      ...embedders.map(({ file }) => file.size),
+      ...texts.map(({ file }) => file.size),
+      ...checked.flatMap((each) => each.files.map((file) => file.size)),
+      ...dictionaries.map(({ source }) => source.bytes),
+    ];
     const total = bytes.reduce((sum, size) => sum + size, 0);
     await this.library.makeRoom(total);
     const meter = copyMeter(total, progress);
     const models = new Map<string, ModelInfo>();
-    const kept = new Map<string, DictionaryRecord>();
+    const kept: DictionaryRecord[] = [];
+    const encoding = new Map<string, EmbedderInfo>();
+    const read = new Map<string, TextRecord>();
     const fresh: string[] = [];
+    let batches: LabelBatch[] = [];
     try {
       for (const each of checked) {
         throwIfAborted(signal);
@@ -77,20 +141,41 @@ export class Files implements FilesApi {
       for (const each of dictionaries) {
         throwIfAborted(signal);
         const { record, fresh: isNew } = await this.library.keepDictionary(each.record, each.source, meter, signal);
-        kept.set(record.id, record);
+        kept.push(record);
         if (isNew) fresh.push(record.id);
       }
+      for (const { draft, file } of embedders) {
+        throwIfAborted(signal);
+        const { record, fresh: isNew } = await this.library.keepEmbedder(draft, file, meter, signal);
+        encoding.set(record.id, embedderInfo(record));
+        if (isNew) fresh.push(record.id);
+      }
+      for (const { draft, file } of texts) {
+        throwIfAborted(signal);
+        const { record, fresh: isNew } = await this.library.keepText(draft, file, meter, signal);
+        read.set(record.id, record);
+        if (isNew) fresh.push(record.id);
+      }
+      batches = owned.map(({ owner, labels: list }) => ({
+        dictionary: owner.id ?? kept[owner.dropped?.index ?? -1]?.id ?? '',
+        labels: list,
+      }));
+      throwIfAborted(signal);
+      await this.library.labels.add(batches);
     } catch (thrown) {
       for (const id of fresh) await this.library.remove(id).catch(() => undefined);
       throw thrown;
     }
     const shelf = await this.library.models();
+    const distinct = [...new Map(kept.map((record) => [record.id, record])).values()];
     return {
       models: [...models.values()],
-      dictionaries: [...kept.values()].map((record) => dictionaryInfo(record, shelf)),
+      dictionaries: distinct.map((record) => dictionaryInfo(record, shelf)),
       vectors: [],
-      texts: [],
-      ignored: [...ignored, ...beside],
+      texts: [...read.values()].map(textInfo),
+      embedders: [...encoding.values()],
+      labels: summary(batches),
+      ignored: [...ignored, ...beside, ...parts, ...labels.ignored],
     };
   }
 
@@ -105,6 +190,14 @@ export class Files implements FilesApi {
 
   record(id: string): Promise<ModelRecord> {
     return this.library.model(id);
+  }
+
+  async embedders(): Promise<EmbedderInfo[]> {
+    return (await this.library.embedders()).map(embedderInfo);
+  }
+
+  embedder(id: string): Promise<EmbedderRecord> {
+    return this.library.embedder(id);
   }
 
   async dictionaries(): Promise<DictionaryInfo[]> {
@@ -122,6 +215,72 @@ export class Files implements FilesApi {
       read: record.read ?? record.spec.contract,
       spec: { ...record.spec, contract: changedContract(record, change) },
     }));
+  }
+
+  async labels(dictionary: string): Promise<Label[]> {
+    return this.library.labels.of(dictionary);
+  }
+
+  async label(dictionary: string, latent: number, text: string, note?: string): Promise<void> {
+    checkLatent((await this.library.dictionary(dictionary)).spec, latent);
+    for (const given of [text, note ?? ''] as unknown[])
+      if (typeof given !== 'string' || given.length > LONGEST_LABEL)
+        throw new LabError(
+          'request-invalid',
+          'The label is no text that can be kept.',
+          `Give a text of at most ${LONGEST_LABEL} characters.`,
+        );
+    await this.library.labels.write(dictionary, latent, text.trim(), note?.trim());
+  }
+
+  /** Labels whose dictionary is said and not told by the files. All or none. */
+  openLabels(files: readonly OpenedFile[], dictionary: string, job: string, progress?: OnProgress): Promise<Opened> {
+    return this.#job(job, async (signal) => {
+      progress?.({ stage: 'checking', done: 0, of: 0 });
+      const owner = ownerOf(await this.library.dictionary(dictionary));
+      const found = await labelsIn(files);
+      const reasons: LabError[] = [];
+      const groups = await readLabels(found, reasons, signal);
+      throwAll(reasons);
+      const names = new Set(groups.flatMap(({ neuronpedia }) => neuronpedia ?? []));
+      if (names.size > 1)
+        throw new LabError(
+          'labels-whose',
+          `These are labels of ${names.size} dictionaries: ${listed([...names])}.`,
+          'Give the files of one of them.',
+        );
+      if (found.files.length === 0)
+        throw new LabError(
+          'nothing-recognised',
+          'None of these files holds labels.',
+          'docs/dictionaries.md shows the forms that are read.',
+        );
+      for (const group of groups) await collect(reasons, () => whose(group, [], owner));
+      throwAll(reasons);
+      throwIfAborted(signal);
+      const batches = groups.map(({ labels }) => ({ dictionary, labels }));
+      await this.library.labels.add(batches);
+      const left = found.rest.map(({ path, file }) => ({ file: path || file.name, why: 'holds no labels' }));
+      return {
+        models: [],
+        dictionaries: [],
+        vectors: [],
+        texts: [],
+        embedders: [],
+        labels: summary(batches),
+        ignored: [...found.ignored, ...left],
+      };
+    });
+  }
+
+  async exportLabels(dictionary: string): Promise<{ name: string; text: string }> {
+    const own = (await this.library.labels.of(dictionary)).filter(({ source }) => source === OWN);
+    const labels = own.map(({ latent, text, note }) => ({ latent, label: text, ...(note !== undefined && { note }) }));
+    return { name: 'labels.json', text: `${JSON.stringify({ source: OWN, dictionary, labels }, null, 2)}\n` };
+  }
+
+  async findLabels(dictionary: string, words: string, top: number): Promise<FoundLatents> {
+    return searchLabels(await this.library.labels.of(dictionary), words, top);
   }
 
   async remove(id: string): Promise<void> {
@@ -168,6 +327,46 @@ export class Files implements FilesApi {
     return kept;
   }
 
+  async texts(): Promise<TextInfo[]> {
+    return (await this.library.texts()).map(textInfo);
+  }
+
+  textOf(text: string | readonly string[]): Promise<{ id: string; name: string }> {
+    return this.#readings.textOf(text);
+  }
+
+  readText(request: ReadRequest): Promise<string> {
+    return this.#readings.read(request);
+  }
+
+  nextTokens(reading: string, tokens: number): Promise<TokenChunk> {
+    return this.#readings.next(reading, tokens);
+  }
+
+  closeText(reading: string): Promise<void> {
+    return this.#readings.close(reading);
+  }
+
+  survey(id: string): Promise<{ record: SurveyRecord; state: Blob } | undefined> {
+    return this.#readings.survey(id);
+  }
+
+  surveyId(key: SurveyKey): Promise<string> {
+    return this.#readings.surveyId(key);
+  }
+
+  surveys(dictionary?: string): Promise<SurveyRecord[]> {
+    return this.#readings.surveys(dictionary);
+  }
+
+  keepSurvey(record: Omit<SurveyRecord, 'stored' | 'files' | 'addedAt'>, state: Blob): Promise<void> {
+    return this.library.keepSurvey(record, state);
+  }
+
+  forgetSurvey(id: string): Promise<void> {
+    return this.library.forgetSurvey(id);
+  }
+
   /** Built once a model: a 50,000-word vocabulary takes tens of milliseconds. */
   #tokenizer(model: string): Promise<ModelTokenizer> {
     const known = this.#tokenizers.get(model);
@@ -182,4 +381,14 @@ export class Files implements FilesApi {
     building.catch(() => this.#tokenizers.delete(model));
     return building;
   }
+}
+
+/** Sentence encoders are looked for where there is an ONNX graph; the way to the first token needs none of that. */
+async function findEncoders(files: readonly OpenedFile[]): Promise<Encoders> {
+  const any = files.some(({ path, file }) => /\.onnx$/i.test(path || file.name));
+  return any ? (await import('./formats/encoders')).findEncoders(files) : { encoders: [], others: [...files], ignored: [] };
+}
+
+function embedderInfo({ id, name, files, pooling, maxTokens, stored }: EmbedderRecord): EmbedderInfo {
+  return { id, name, bytes: files.reduce((sum, file) => sum + file.bytes, 0), pooling, maxTokens, stored };
 }

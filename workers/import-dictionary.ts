@@ -16,9 +16,14 @@ import { layoutOf } from './model/layout';
 /** The record, and the one file that it will name: its size is known, its bytes come as they are written. */
 export function shelfDraft(draft: DictionaryDraft, signal?: AbortSignal): { record: DraftRecord; source: Source } {
   const { tensors, bytes } = fileLayout(draft);
-  const { name, format, spec, model, promised, notes } = draft;
+  const { name, format, spec, model, neuronpedia, promised, notes } = draft;
   return {
-    record: { name, format, spec, tensors, promised, ...(model !== undefined && { model }), ...(notes.length > 0 && { notes }) },
+    record: {
+      ...{ name, format, spec, tensors, promised },
+      ...(model !== undefined && { model }),
+      ...(neuronpedia !== undefined && { neuronpedia }),
+      ...(notes.length > 0 && { notes }),
+    },
     source: { bytes, pieces: () => canonicalBytes(draft, signal) },
   };
 }

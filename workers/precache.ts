@@ -38,6 +38,11 @@ export const cacheName = (scope: string, manifest: Manifest): string => cachePre
 export interface OfflineQuestion {
   type: 'offline-ready?';
 }
+/** The page has loaded these; what of them is lazy is to be kept. */
+export interface KeepRequest {
+  type: 'keep';
+  urls: string[];
+}
 export interface OfflineAnswer {
   type: 'offline-ready';
   ready: boolean;

@@ -7,7 +7,7 @@
  *
  * It has no Content-Security-Policy of its own on a host without headers, so it compares origins before it fetches, and follows no redirect.
  */
-import { cacheName, cachePrefix, decide, type Manifest, type OfflineAnswer, type OfflineQuestion } from './precache';
+import { cacheName, cachePrefix, decide, type KeepRequest, type Manifest, type OfflineAnswer, type OfflineQuestion } from './precache';
 
 /** Put in by tools/offline.mjs, which has seen the build. */
 declare const __PRECACHE__: Manifest;
@@ -105,8 +105,17 @@ async function ready(): Promise<OfflineAnswer> {
   return { type: 'offline-ready', ready: lacking.length === 0, version: manifest.version, missing: lacking };
 }
 
+/** Lazy files that the page came by before anyone stood in the way to keep them. Named by a page, so each is asked about like any request. */
+async function keepLazy(urls: readonly string[]): Promise<void> {
+  for (const url of urls) {
+    const decision = decide({ url, method: 'GET' }, scope, manifest);
+    if (decision.kind === 'lazy' && manifest.lazy.includes(decision.path)) await answerLazy(decision.path).catch(() => undefined);
+  }
+}
+
 worker.addEventListener('message', (event) => {
-  const question = event.data as OfflineQuestion | undefined;
+  const question = event.data as OfflineQuestion | KeepRequest | undefined;
+  if (question?.type === 'keep') event.waitUntil(keepLazy(question.urls));
   const [port] = event.ports;
   if (question?.type !== 'offline-ready?' || !port) return;
   event.waitUntil(ready().then((answer) => port.postMessage(answer)));

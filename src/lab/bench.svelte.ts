@@ -3,15 +3,17 @@
  * stream, the session is kept. Components get it by `useBench()`.
  */
 import { getContext, setContext, untrack } from 'svelte';
-import type { DictionaryInfo, Lab, ModelInfo, VectorInfo } from '../../workers/api';
+import type { DictionaryInfo, Lab, ModelInfo, TextInfo, VectorInfo } from '../../workers/api';
 import type { LabChange } from './client';
 import type { DemoWorld } from './demo';
 import { onShelf } from './dial';
 import { Dials } from './dials.svelte';
 import { FeaturesStore } from './features.svelte';
 import { followReading } from './follow.svelte';
+import { LabelsStore } from './labels.svelte';
 import { LensStore } from './lens.svelte';
 import { Machine } from './machine.svelte';
+import { isNeurons } from './neurons';
 import type { Quiet } from './quiet';
 import { PromptStore } from './prompt.svelte';
 import { saidIn } from './said';
@@ -36,6 +38,7 @@ export class Bench {
   readonly stream: Stream;
   readonly lens: LensStore;
   readonly features: FeaturesStore;
+  readonly labels: LabelsStore;
   instrument = $state<Instrument>('generate');
   /** Everything is kept for use without a network. */
   offline = $state(false);
@@ -64,14 +67,18 @@ export class Bench {
     private readonly welcomesDemo: boolean,
   ) {
     this.machine = new Machine(lab, this.toasts);
-    this.shelf = new Shelf(lab, this.machine, this.toasts, ([first]) => first && this.openFeatures(first));
+    this.shelf = new Shelf(lab, this.machine, this.toasts, ({ dictionaries: [first], texts: [text] }) => {
+      if (first) this.openFeatures(first);
+      if (text) this.offer(text);
+    });
     this.prompt = new PromptStore(lab, this.machine);
     this.dials = new Dials(
       lab,
       () => this.machine.model?.id,
-      () => this.shelf.dictionaries,
+      () => this.features.dictionaries,
     );
-    this.features = new FeaturesStore(lab, this.machine, this.shelf, this.prompt, this.dials);
+    this.labels = new LabelsStore(lab);
+    this.features = new FeaturesStore(lab, this.machine, this.shelf, this.prompt, this.dials, this.labels);
     this.stream = new Stream(lab, this.prompt, this.dials, this.toasts, () => this.features.watched);
     this.lens = new LensStore(lab, this.prompt, this.dials, this.stream);
     this.machine.using = this.#session.using;
@@ -97,7 +104,12 @@ export class Bench {
   async prepare(): Promise<void> {
     const due = this.welcomesDemo && this.#session.model === undefined && !this.demo.state.removed;
     if (due && this.demo.state.model === undefined) void this.demo.fetch().catch(() => undefined);
-    await Promise.all([this.shelf.refreshModels(), this.shelf.refreshVectors(), this.shelf.refreshDictionaries()]);
+    await Promise.all([
+      this.shelf.refreshModels(),
+      this.shelf.refreshVectors(),
+      this.shelf.refreshDictionaries(),
+      this.shelf.refreshTexts(),
+    ]);
     if (!due) return;
     // A visit that was cut short has left it on the shelf.
     this.#first = this.shelf.models.find((model) => this.demo.isDemo(model));
@@ -154,6 +166,22 @@ export class Bench {
     this.instrument = 'features';
   }
 
+  /** The dictionary that would read a text: the one in use, or the first that fits. Neurons read none. */
+  get reader(): DictionaryInfo | undefined {
+    const { working } = this.features;
+    if (working && !isNeurons(working.id)) return working;
+    return this.shelf.dictionaries.find((each) => this.features.fits(each));
+  }
+
+  /** Features, about to read this text; where no dictionary could, it only lies on the shelf. */
+  offer({ id }: Pick<TextInfo, 'id'>): void {
+    this.features.text = id;
+    const { reader } = this;
+    if (!reader) return;
+    if (reader.id !== this.features.working?.id) this.features.choose(reader.id);
+    this.instrument = 'features';
+  }
+
   /** A dial of a latent, set well above what it is on this prompt; the focus goes to its slider. */
   turnUp(dictionary: DictionaryInfo, latent: number): void {
     this.freshDial = this.dials.addLatent(dictionary, latent, this.features.startOf(latent)).id;
@@ -163,6 +191,7 @@ export class Bench {
     switch (change.kind) {
       case 'shelf':
         void this.shelf.refreshModels();
+        void this.shelf.refreshTexts();
         void this.shelf.refreshDictionaries().then(() => {
           this.dials.keepLatents();
           this.features.keepOnly(this.shelf.dictionaries);
@@ -170,6 +199,9 @@ export class Bench {
         break;
       case 'vectors':
         void this.shelf.refreshVectors().then(() => this.dials.keepOnly(this.shelf.vectors));
+        break;
+      case 'labels':
+        void this.labels.again(change.dictionaries);
         break;
       case 'device':
         this.machine.heard(change.event);
@@ -182,6 +214,7 @@ export class Bench {
         if (!change.model && this.tour.state.open) this.tour.leave();
         if (change.model?.id !== this.machine.model?.id) {
           this.prompt.forget();
+          this.features.forget();
           if (change.model) void this.lens.trackAgain();
         }
         void this.machine.changed(change.model, change.using).then(() => this.prompt.read());

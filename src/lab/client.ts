@@ -10,12 +10,16 @@ import { LabError, throwIfAborted } from '../../workers/errors';
 import { version } from '../../package.json';
 import { Coming } from './coming';
 import type { DemoWorld } from './demo';
+import { findLatents } from './find-latents';
+import type { Embedding } from './embedding';
 import { resolveEdits } from './edits';
 import { LiveGeneration, type Opening } from './generation';
 import { asJob, notYet, told } from './jobs';
 import { checkedIds, Text } from './text';
 import { makeVectors } from './make-vectors';
-import { names, useDictionaries } from './use-dictionaries';
+import { isNeurons } from './neurons';
+import { names, neuronsOf, useDictionaries } from './use-dictionaries';
+import { useTexts } from './use-texts';
 import { checkedLogits, count, promptLength, within } from './requests';
 import { checkedUsing, type Using } from './using';
 
@@ -24,6 +28,7 @@ export type LabChange =
   | { kind: 'model'; model: ModelInfo | undefined; using?: Using }
   | { kind: 'shelf' }
   | { kind: 'vectors' }
+  | { kind: 'labels'; dictionaries: readonly string[] }
   | { kind: 'device'; event: EngineEvent }
   | { kind: 'trouble'; error: unknown };
 
@@ -60,6 +65,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   const vector = (id: string) => told(() => files.vector(id));
   /** On the GPU beside the model in use, so that requests may name it. */
   const dictionary = async (id: string): Promise<{ hookOut: string }> => {
+    if (isNeurons(id)) return told(() => neuronsOf(engine, id));
     const record = await told(() => files.dictionary(id));
     // On its way off the shelf: bringing it now would hold its files, and it could not be removed.
     if (leaving.has(id)) throw new LabError('dictionary-unknown', `“${record.name}” is being removed.`, 'Choose another.');
@@ -72,6 +78,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   const stepped = (job: Job | undefined) => job?.progress && Comlink.proxy((done: number, of: number) => job.progress?.(done, of));
   const detailed = (job: Job | undefined): OnProgress | undefined =>
     job?.progress && Comlink.proxy<OnProgress>(({ done, of, ...detail }) => job.progress?.(done, of, detail));
+
+  const labelled = (dictionaries: readonly string[]) => changed({ kind: 'labels', dictionaries: [...new Set(dictionaries)] });
 
   const engineRun = async (request: RunRequest): Promise<EngineRun> => {
     const ids = await text.ids(request.prompt, request.bos);
@@ -140,6 +148,16 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   );
 
   const vectors = makeVectors({ engine, files, text, model, batch, changed: () => changed({ kind: 'vectors' }) });
+  let embedding: Promise<Embedding> | undefined;
+  /** Its chunk, fetched when it is first asked for; tried again where that failed. */
+  const embeddings = (): Promise<Embedding> =>
+    (embedding ??= import('./embedding').then(
+      (made) => new made.Embedding(files),
+      (thrown: unknown) => {
+        embedding = undefined;
+        throw thrown;
+      },
+    ));
   const refuse = (what: string, when: string) => () => Promise.reject(notYet(what, when));
 
   let bringing: Promise<void> | undefined;
@@ -173,9 +191,11 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
           const named = dropped.map((item) => ('file' in item ? item : { path: item.webkitRelativePath || item.name, file: item }));
           const opened = await files.open(named, id, detailed(job));
           // Asked once something is worth keeping; a browser that says no keeps it all the same, until it runs short of room.
-          if (opened.models.length + opened.dictionaries.length) navigator.storage?.persist?.().catch(() => undefined);
+          if (opened.models.length + opened.dictionaries.length + opened.embedders.length + opened.texts.length)
+            navigator.storage?.persist?.().catch(() => undefined);
           changed({ kind: 'shelf' });
           if (opened.vectors.length) changed({ kind: 'vectors' });
+          if (opened.labels.length) labelled(opened.labels.map(({ dictionary: of }) => of));
           return opened;
         },
       ),
@@ -221,6 +241,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
         try {
           await endStreams((request) => names(request, id));
           if (attached.delete(id)) await engine.detach(id);
+          await (await embedding)?.release(id);
           await files.remove(id);
         } finally {
           leaving.delete(id);
@@ -296,12 +317,16 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
         const kept = (await files.models()).find((each) => demo.isDemo(each));
         const found = kept ?? (await demo.shelve((dropped) => lab.open(dropped, job)));
         // Who has asked for another model meanwhile gets that one.
-        return used === before ? lab.use(found.id, {}, job) : found;
+        const opened = used === before ? await lab.use(found.id, {}, job) : found;
+        void demo.follow((dropped) => lab.open(dropped)).catch((error: unknown) => changed({ kind: 'trouble', error }));
+        return opened;
       });
       // Calls wait for it only where there is nothing else that they could be about.
       return inUse ? opening : coming.until(opening);
     },
     vector,
+    embedders: () => told(() => files.embedders()),
+    embed: (request, job) => told(async () => (await embeddings()).embed(request, job)),
     ...useDictionaries({
       engine,
       files,
@@ -314,6 +339,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       changed: () => changed({ kind: 'shelf' }),
       demo: (each) => demo.isDemo(each),
     }),
+    ...findLatents({ engine, files, text, coming, model, attach: dictionary, detailed, changed: labelled }),
+    ...useTexts({ engine, files, text, coming, model, attach: dictionary, changed: () => changed({ kind: 'shelf' }) }),
     ...vectors,
     vectorFromToken: coming.after(vectors.vectorFromToken),
   };

@@ -1,5 +1,5 @@
 /**
- * The demo world as the page meets it: a small model, and ready vectors, among the site's own files. It is put on the shelf by the same import as
+ * The demo world as the page meets it: a small model, ready vectors and dictionaries, among the site's own files. It is put on the shelf by the same import as
  * anything that is dropped. What became of it is remembered apart from the session, so that what a person removed stays away until it is asked for.
  */
 import type { ModelInfo, Opened } from '../../workers/api';
@@ -10,6 +10,10 @@ import { LabError } from '../../workers/errors';
 export const MODEL_FILES = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors'] as const;
 const FOLDER = 'demo/lanternwick';
 const VECTORS = 'demo/vectors.safetensors';
+/** Its dictionaries, a folder each: two depths, one of them at two widths. */
+export const DICTIONARIES = ['lanternwick-l0-2k', 'lanternwick-l1-2k', 'lanternwick-l1-512'] as const;
+export const DICTIONARY_FILES = ['cfg.json', 'sae_weights.safetensors', 'labels.json'] as const;
+const DICTIONARY_FOLDER = 'demo/dictionaries';
 const KEY = 'loupe.demo.1';
 
 export interface DemoState {
@@ -19,6 +23,8 @@ export interface DemoState {
   removed: boolean;
   /** Its vectors were put on the shelf; those that are gone were removed. */
   vectors: boolean;
+  /** Its dictionaries likewise. */
+  dictionaries: boolean;
 }
 
 export function readState(json: string | null): DemoState {
@@ -33,6 +39,7 @@ export function readState(json: string | null): DemoState {
     ...(typeof saved.model === 'string' ? { model: saved.model } : {}),
     removed: saved.removed === true,
     vectors: saved.vectors === true,
+    dictionaries: saved.dictionaries === true,
   };
 }
 
@@ -78,6 +85,7 @@ export class DemoWorld {
   #state: DemoState;
   #fetching: Promise<OpenedFile[]> | undefined;
   #shelving: Promise<ModelInfo> | undefined;
+  #following: Promise<void> | undefined;
 
   constructor(private readonly storage: Storage | undefined = browserStorage()) {
     this.#state = readState(this.storage?.getItem(KEY) ?? null);
@@ -122,7 +130,7 @@ export class DemoWorld {
     const [model] = (await open(await this.fetch())).models;
     if (!model) throw new LabError('demo-missing', 'The demo world’s files hold no model.', 'Drop a model of your own.');
     const again = model.id === this.#state.model && !this.#state.removed;
-    this.#set({ model: model.id, removed: false, ...(again ? {} : { vectors: false }) });
+    this.#set({ model: model.id, removed: false, ...(again ? {} : { vectors: false, dictionaries: false }) });
     return model;
   }
 
@@ -138,5 +146,18 @@ export class DemoWorld {
 
   vectorsKept(): void {
     this.#set({ vectors: true });
+  }
+  /** Puts its dictionaries on the shelf by the import given, where they are due: once, after the model is there, and never again what was removed. */
+  follow(open: (files: OpenedFile[]) => Promise<unknown>): Promise<void> {
+    const { model, removed, dictionaries } = this.#state;
+    if (model === undefined || removed || dictionaries) return Promise.resolve();
+    this.#following ??= this.#follow(open).finally(() => (this.#following = undefined));
+    return this.#following;
+  }
+
+  async #follow(open: (files: OpenedFile[]) => Promise<unknown>): Promise<void> {
+    const paths = DICTIONARIES.flatMap((folder) => DICTIONARY_FILES.map((file) => `${folder}/${file}`));
+    await open(await Promise.all(paths.map(async (path) => ({ path, file: await fetched(`${DICTIONARY_FOLDER}/${path}`) }))));
+    this.#set({ dictionaries: true });
   }
 }

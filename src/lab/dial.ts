@@ -3,6 +3,7 @@
  * fixed when a stream opens; its value, strength and switch are live.
  */
 import type { DictionaryInfo, Edit, Hook, VectorInfo, Where } from '../../workers/api';
+import { isNeurons } from './neurons';
 
 export type DialKind = 'add' | 'project' | 'cap' | 'latent';
 export type LatentOp = 'set' | 'add';
@@ -57,10 +58,10 @@ export function structureOf(dials: readonly Dial[]): string {
   return JSON.stringify(dials.map((d) => [d.id, d.kind, d.vector, d.latent ?? null, d.at, whereOf(d), d.skipSpecial]));
 }
 
-/** Those whose vector or dictionary is on the shelf: the others cannot act. */
+/** Those whose vector or dictionary is on the shelf (a model's own neurons need not be): the others cannot act. */
 export function onShelf(dials: readonly Dial[], vectors: readonly VectorInfo[], dictionaries: readonly DictionaryInfo[]): Dial[] {
   const known = new Set([...vectors, ...dictionaries].map(({ id }) => id));
-  return dials.filter(({ vector, latent }) => known.has(latent?.dictionary ?? vector));
+  return dials.filter(({ vector, latent }) => known.has(latent?.dictionary ?? vector) || isNeurons(latent?.dictionary));
 }
 
 export interface LiveDial {

@@ -3,6 +3,7 @@ import type { DictionaryInfo, Edit, Lab, VectorInfo } from '../../workers/api';
 import { liveOf, structureOf, toEdit, type Dial, type DialKind } from './dial';
 import { labError } from './jobs';
 import { measure, measureLatent, type Reading } from './measure';
+import { isNeurons } from './neurons';
 
 export class Dials {
   list = $state<Dial[]>([]);
@@ -15,7 +16,7 @@ export class Dials {
     private readonly lab: Lab,
     /** The id of the model at work. */
     private readonly model: () => string | undefined = () => undefined,
-    /** Those on the shelf. */
+    /** Those on the shelf, and the neurons of the model in use. */
     private readonly dictionaries: () => readonly DictionaryInfo[] = () => [],
   ) {}
 
@@ -23,9 +24,10 @@ export class Dials {
   rests(dial: Pick<Dial, 'model' | 'latent'>): boolean {
     const model = this.model();
     const { latent } = dial;
+    if (dial.model !== undefined && model !== undefined && dial.model !== model) return true;
     if (latent)
       return model === undefined || !this.dictionaries().some((each) => each.id === latent.dictionary && each.fits.includes(model));
-    return dial.model !== undefined && model !== undefined && dial.model !== model;
+    return false;
   }
 
   inForce = $derived.by(() => this.list.filter((dial) => !this.rests(dial)));
@@ -62,17 +64,19 @@ export class Dials {
 
   /** A dial from a latent. The one that is there already is given back as it is. */
   addLatent(dictionary: DictionaryInfo, latent: number, value: number): Dial {
-    const there = this.list.find((each) => each.latent?.dictionary === dictionary.id && each.latent.latent === latent);
+    const there = this.list.find((each) => each.latent?.dictionary === dictionary.id && each.latent.latent === latent && !this.rests(each));
     if (there) return there;
     const dial: Dial = {
       id: crypto.randomUUID(),
-      name: `latent ${latent} · ${dictionary.name}`,
+      name: `${isNeurons(dictionary.id) ? 'neuron' : 'latent'} ${latent} · ${dictionary.name}`,
       kind: 'latent',
       vector: '',
       latent: { dictionary: dictionary.id, latent, op: 'set' },
       at: dictionary.hookOut,
       value,
-      reach: 2 * value,
+      reach: 2 * Math.abs(value),
+      // One id names the neurons of whatever model is in use.
+      ...(isNeurons(dictionary.id) && dictionary.fits[0] !== undefined ? { model: dictionary.fits[0] } : {}),
       strength: 1,
       enabled: true,
       scope: 'all',
@@ -101,7 +105,7 @@ export class Dials {
   /** The same of a dictionary. */
   keepLatents(): void {
     const known = new Set(this.dictionaries().map(({ id }) => id));
-    this.#keep(({ latent }) => latent === undefined || known.has(latent.dictionary));
+    this.#keep(({ latent }) => latent === undefined || known.has(latent.dictionary) || isNeurons(latent.dictionary));
   }
 
   #keep(stays: (dial: Dial) => boolean): void {
@@ -146,7 +150,8 @@ export class Dials {
       this.lab.encode({ dictionary, prompt: ids }),
       this.lab.latent({ dictionary, latent, top: 1 }),
     ]);
-    return measureLatent(rows, latent, norm, info.contract);
+    // The number itself is what moves there.
+    return measureLatent(rows, latent, isNeurons(dictionary) ? 1 : norm, info.contract);
   }
 
   #settle(fresh: string | undefined): void {

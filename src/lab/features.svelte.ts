@@ -2,8 +2,10 @@
 import type { DictionaryInfo, Edit, Lab, LatentInfo, ModelInfo, SparseRows } from '../../workers/api';
 import type { Dials } from './dials.svelte';
 import { labError } from './jobs';
-import { activeAt, along, peak, startOf, strongest, tokensOf, type LatentSort } from './latents';
+import type { LabelsStore } from './labels.svelte';
+import { activeAt, along, peak, samePlace, startOf, strongest, tokensOf, type LatentSort } from './latents';
 import type { Machine } from './machine.svelte';
+import { isNeurons, layerOf, neuronsNear } from './neurons';
 import type { PromptStore } from './prompt.svelte';
 import type { FeaturesChoice } from './session';
 import type { Shelf } from './shelf.svelte';
@@ -29,8 +31,14 @@ export interface Looked {
 export class FeaturesStore {
   chosen = $state<string | undefined>();
   latent = $state<number | undefined>();
+  /** The text that the dictionary is to read; without a choice, one that it has read, or the newest. */
+  text = $state<string | undefined>();
   live = $state(true);
   sort = $state<LatentSort>('value');
+  /** The dictionary that is read beside it. */
+  besideId = $state<string | undefined>();
+  /** On what share of a text's tokens each latent of a dictionary is active, where somebody has counted: what “rare” then means. */
+  density = $state.raw<{ dictionary: string; of: (latent: number) => number | undefined } | undefined>();
   view = $state<'edited' | 'baseline'>('edited');
   encoded = $state.raw<Encoded | undefined>();
   #looked = $state.raw<Looked | undefined>();
@@ -47,13 +55,17 @@ export class FeaturesStore {
     private readonly shelf: Shelf,
     private readonly prompt: PromptStore,
     private readonly dials: Dials,
+    private readonly labels?: Pick<LabelsStore, 'text'>,
   ) {}
 
-  /** The chosen one; without a choice, the first that fits. */
-  dictionary: DictionaryInfo | undefined = $derived.by(() => {
-    const { dictionaries } = this.shelf;
-    return dictionaries.find(({ id }) => id === this.chosen) ?? dictionaries.find((each) => this.fits(each));
-  });
+  /** Those on the shelf, and the neurons of the model in use. */
+  dictionaries: readonly DictionaryInfo[] = $derived.by(() => [...this.shelf.dictionaries, ...this.machine.neurons]);
+  /** The chosen one; without a choice, the first on the shelf that fits. */
+  dictionary: DictionaryInfo | undefined = $derived.by(
+    () => this.dictionaries.find(({ id }) => id === this.chosen) ?? this.shelf.dictionaries.find((each) => this.fits(each)),
+  );
+  /** Are neurons looked at? Then the layer that they are of. */
+  layer: number | undefined = $derived(this.dictionary && isNeurons(this.dictionary.id) ? layerOf(this.dictionary.id) : undefined);
   working: DictionaryInfo | undefined = $derived(this.dictionary && this.fits(this.dictionary) ? this.dictionary : undefined);
   /** The dictionary whose latents can be told live: one that the person chose, or the first that fits, once it is on the GPU. */
   heard: string | undefined = $derived.by(() => {
@@ -75,7 +87,12 @@ export class FeaturesStore {
     const { selected } = this.prompt;
     return selected !== undefined && selected < this.tokens.length ? selected : this.tokens.length - 1;
   });
-  active = $derived(activeAt(this.result?.rows ?? [], this.position, this.#counts, this.sort));
+  active = $derived(
+    activeAt(this.result?.rows ?? [], this.position, this.#counts, this.sort, {
+      label: (latent) => this.labels?.text(this.working?.id, latent),
+      density: (latent) => (this.density?.dictionary === this.working?.id ? this.density?.of(latent) : undefined),
+    }),
+  );
   overview = $derived(strongest(this.result?.rows ?? [], this.special, SHOWN));
   along: number[] = $derived(this.latent === undefined ? [] : along(this.result?.rows ?? [], this.latent));
   peak: number = $derived(peak(this.along, this.special));
@@ -117,20 +134,49 @@ export class FeaturesStore {
     this.problem = undefined;
   }
 
-  restore({ dictionary, latent, live }: FeaturesChoice): void {
+  /** The other one of the two that are read side by side takes the front, on this latent. */
+  swap(latent: number): void {
+    const [front, beside] = [this.working, this.beside];
+    if (!front || !beside) return;
+    this.choose(beside.id);
+    this.besideId = front.id;
+    this.latent = latent;
+  }
+
+  /** The neurons of a layer; without one, of that which was looked at last, or of the middle. */
+  chooseNeurons(layer?: number): void {
+    const found = neuronsNear(this.machine.neurons, layer ?? (isNeurons(this.chosen) ? layerOf(this.chosen ?? '') : undefined));
+    if (found) this.choose(found.id);
+  }
+
+  /** Another model works: what was read of the one before is none of its. */
+  forget(): void {
+    this.#ticket++;
+    this.#look++;
+    this.encoded = this.#looked = undefined;
+    this.busy = false;
+  }
+
+  restore({ dictionary, latent, live, beside }: FeaturesChoice): void {
+    this.besideId = beside;
     this.chosen = dictionary;
     this.latent = latent;
     this.live = live;
   }
 
   choice(): FeaturesChoice {
-    const { chosen, latent, live } = this;
-    return { ...(chosen === undefined ? {} : { dictionary: chosen }), ...(latent === undefined ? {} : { latent }), live };
+    const { chosen, latent, live, besideId } = this;
+    return {
+      ...(chosen === undefined ? {} : { dictionary: chosen }),
+      ...(latent === undefined ? {} : { latent }),
+      ...(besideId === undefined ? {} : { beside: besideId }),
+      live,
+    };
   }
 
   /** A dictionary left the shelf. */
   keepOnly(dictionaries: readonly DictionaryInfo[]): void {
-    if (this.chosen === undefined || dictionaries.some(({ id }) => id === this.chosen)) return;
+    if (this.chosen === undefined || isNeurons(this.chosen) || dictionaries.some(({ id }) => id === this.chosen)) return;
     this.chosen = this.latent = undefined;
     this.encoded = undefined;
   }

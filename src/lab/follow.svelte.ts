@@ -2,7 +2,7 @@
 import type { Bench } from './bench.svelte';
 
 export function followReading(bench: Bench): void {
-  const { prompt, machine, dials, stream, lens, features } = bench;
+  const { prompt, machine, dials, stream, lens, features, labels } = bench;
   $effect(() => {
     void [prompt.source, machine.model, machine.chat];
     const timer = setTimeout(() => void prompt.read(), 120);

@@ -34,7 +34,7 @@ export function probability(p: number): string {
 export function percent(x: number): string {
   if (!Number.isFinite(x)) return '—';
   const value = x * 100;
-  return `${value > 0 && value < 1 ? value.toFixed(1) : Math.round(value)}%`;
+  return `${value > 0 && value < 1 ? value.toFixed(1) : Math.round(value)}%`.replace('-', '−');
 }
 
 /** About three significant digits, with a real minus sign. */

@@ -5,7 +5,7 @@
 import type { DictionaryInfo, SparseRows } from '../../workers/api';
 import { placeName } from './dial';
 
-export type LatentSort = 'value' | 'rarity';
+export type LatentSort = 'value' | 'rarity' | 'label';
 
 export interface ActiveLatent {
   latent: number;
@@ -14,7 +14,16 @@ export interface ActiveLatent {
   tokens: number;
 }
 
+/** What is known of a latent beyond this prompt: what it is called, and on what share of a text's tokens it is active. */
+export interface Known {
+  label: (latent: number) => string | undefined;
+  density: (latent: number) => number | undefined;
+}
+const nothing = (): undefined => undefined;
+const UNKNOWN: Known = { label: nothing, density: nothing };
+
 type Rows = SparseRows['rows'];
+const ABC = new Intl.Collator('en', { sensitivity: 'base', numeric: true });
 
 /** Latent → how many tokens it is active on. */
 export function tokensOf(rows: Rows): ReadonlyMap<number, number> {
@@ -23,19 +32,39 @@ export function tokensOf(rows: Rows): ReadonlyMap<number, number> {
   return found;
 }
 
-/** The active latents of a token: the largest first, or those first that are active on the fewest tokens. */
-export function activeAt(rows: Rows, position: number, tokens: ReadonlyMap<number, number>, sort: LatentSort): ActiveLatent[] {
+/**
+ * The active latents of a token: the largest first (by magnitude: neurons of a gated MLP take either sign); the rarest first, by their density where it is known of all of them, else by the tokens of this prompt; or those
+ * with a label first, by the alphabet.
+ */
+export function activeAt(
+  rows: Rows,
+  position: number,
+  tokens: ReadonlyMap<number, number>,
+  sort: LatentSort,
+  { label, density }: Known = UNKNOWN,
+): ActiveLatent[] {
   const list = (rows[position] ?? []).map(([latent, value]) => ({ latent, value, tokens: tokens.get(latent) ?? 1 }));
-  const byValue = (a: ActiveLatent, b: ActiveLatent) => b.value - a.value || a.latent - b.latent;
-  return list.sort(sort === 'rarity' ? (a, b) => a.tokens - b.tokens || byValue(a, b) : byValue);
+  const byValue = (a: ActiveLatent, b: ActiveLatent) => Math.abs(b.value) - Math.abs(a.value) || a.latent - b.latent;
+  if (sort === 'value') return list.sort(byValue);
+  if (sort === 'label') {
+    const named = list.map((each) => ({ each, text: label(each.latent) }));
+    named.sort(
+      (a, b) =>
+        Number(a.text === undefined) - Number(b.text === undefined) || ABC.compare(a.text ?? '', b.text ?? '') || byValue(a.each, b.each),
+    );
+    return named.map(({ each }) => each);
+  }
+  const counted = list.every(({ latent }) => density(latent) !== undefined);
+  const often = ({ latent, tokens: n }: ActiveLatent) => (counted ? (density(latent) ?? 0) : n);
+  return list.sort((a, b) => often(a) - often(b) || byValue(a, b));
 }
 
 /** One latent's activation at every token; 0 where it rests. */
 export const along = (rows: Rows, latent: number): number[] => rows.map((row) => row.find(([each]) => each === latent)?.[1] ?? 0);
 
-const largest = (values: readonly number[]): number => values.reduce((most, value) => Math.max(most, value), 0);
+const largest = (values: readonly number[]): number => values.reduce((most, value) => (Math.abs(value) > Math.abs(most) ? value : most), 0);
 
-/** The largest of values at tokens; special ones count only where nothing else is active. */
+/** The largest of values at tokens, by magnitude; special ones count only where nothing else is active. */
 export function peak(values: readonly number[], left: ReadonlySet<number>): number {
   return largest(values.filter((_, position) => !left.has(position))) || largest(values);
 }
@@ -46,11 +75,12 @@ export function strongest(rows: Rows, left: ReadonlySet<number>, most: number): 
   const counted = rows.length > left.size ? left : new Set<number>();
   rows.forEach((row, position) => {
     if (counted.has(position)) return;
-    for (const [latent, value] of row) peaks.set(latent, Math.max(value, peaks.get(latent) ?? 0));
+    for (const [latent, value] of row) peaks.set(latent, largest([peaks.get(latent) ?? 0, value]));
   });
   return [...peaks.entries()]
     .map(([latent, value]) => ({ latent, peak: value }))
-    .sort((a, b) => b.peak - a.peak || a.latent - b.latent)
+
+    .sort((a, b) => Math.abs(b.peak) - Math.abs(a.peak) || a.latent - b.latent)
     .slice(0, most);
 }
 
@@ -59,6 +89,11 @@ export function startOf(rows: Rows, latent: number, left: ReadonlySet<number>): 
   const own = peak(along(rows, latent), left) || (strongest(rows, left, 1)[0]?.peak ?? 0);
   return Number((4 * own).toPrecision(2)) || 1;
 }
+
+/** What leaves a layer is what enters the next. */
+const placeOf = (hook: string): string =>
+  hook.replace(/^blocks\.(\d+)\.hook_resid_pre$/, (_, layer) => `blocks.${Number(layer) - 1}.hook_resid_post`);
+export const samePlace = (a: string, b: string): boolean => placeOf(a) === placeOf(b);
 
 /** Where a dictionary attaches, in words. */
 export function attachesTo({ hookIn, hookOut }: Pick<DictionaryInfo, 'hookIn' | 'hookOut'>): string {

@@ -1,5 +1,5 @@
 /** What does the work: can anything run, which model is in use, which hooks it has, how much of the GPU is taken. */
-import type { DeviceInfo, Hook, Lab, ModelInfo } from '../../workers/api';
+import type { DeviceInfo, DictionaryInfo, Hook, Lab, ModelInfo } from '../../workers/api';
 import type { EngineEvent } from '../../workers/contract';
 import type { LabError } from '../../workers/errors';
 import { siteOf, SITES } from './dial';
@@ -22,6 +22,8 @@ export class Machine {
   /** How the model in use runs, and how the next will. */
   using = $state.raw<Using>({ weights: 'stored' });
   hooks = $state.raw<{ name: Hook; shape: string[] }[]>([]);
+  /** The MLP neurons of the model in use, a dictionary a layer. */
+  neurons = $state.raw<DictionaryInfo[]>([]);
   device = $state.raw<DeviceInfo | undefined>();
   special = $state.raw<ReadonlySet<number>>(new Set());
   /** Does the model in use have a chat template? Undefined until it has said. */
@@ -86,13 +88,14 @@ export class Machine {
     this.using = using;
     this.chat = undefined;
     if (!model) {
-      this.hooks = [];
+      this.hooks = this.neurons = [];
       return this.refresh();
     }
     try {
-      const [hooks, special] = await Promise.all([this.lab.hooks(), this.lab.special()]);
+      const [hooks, special, neurons] = await Promise.all([this.lab.hooks(), this.lab.special(), this.lab.neurons()]);
       if (this.model !== model) return;
       this.hooks = hooks;
+      this.neurons = neurons;
       this.special = new Set(special.ids);
       this.chat = special.chat;
     } catch (thrown) {

@@ -14,6 +14,8 @@ export type Instrument = (typeof INSTRUMENTS)[number];
 export interface FeaturesChoice {
   dictionary?: string;
   latent?: number;
+  /** Another dictionary, read beside it. */
+  beside?: string;
   /** Live latents while text is written. */
   live: boolean;
 }
@@ -115,10 +117,11 @@ function readLatent(value: unknown): Dial['latent'] {
 const isLatent = (value: unknown): value is number => typeof value === 'number' && Number.isInteger(value) && value >= 0;
 
 function readFeatures(value: unknown): FeaturesChoice {
-  const { dictionary, latent, live } = isRecord(value) ? value : {};
+  const { dictionary, latent, live, beside } = isRecord(value) ? value : {};
   return {
     ...(typeof dictionary === 'string' ? { dictionary } : {}),
     ...(isLatent(latent) ? { latent } : {}),
+    ...(typeof beside === 'string' ? { beside } : {}),
     live: live !== false,
   };
 }

@@ -1,5 +1,5 @@
 /** What is on the shelf, and what is on its way there. A failed or cancelled import leaves the shelf as it was. */
-import type { DictionaryInfo, Lab, ModelInfo, Opened, VectorInfo } from '../../workers/api';
+import type { DictionaryInfo, Lab, ModelInfo, Opened, TextInfo, VectorInfo } from '../../workers/api';
 import type { LabError } from '../../workers/errors';
 import { labError } from './jobs';
 import type { Loading, Machine } from './machine.svelte';
@@ -9,6 +9,7 @@ export class Shelf {
   models = $state.raw<ModelInfo[]>([]);
   vectors = $state.raw<VectorInfo[]>([]);
   dictionaries = $state.raw<DictionaryInfo[]>([]);
+  texts = $state.raw<TextInfo[]>([]);
   importing = $state.raw<Loading | undefined>();
   /** Why the last drop was refused: one entry a reason. */
   problems = $state.raw<LabError | undefined>();
@@ -21,33 +22,35 @@ export class Shelf {
     private readonly lab: Lab,
     private readonly machine: Machine,
     private readonly toasts: Toasts,
-    /** Dictionaries were dropped here, the model that came with them is at work. */
-    private readonly dropped: (dictionaries: readonly DictionaryInfo[]) => void = () => undefined,
+    /** Dictionaries or texts were dropped here, the model that came with them is at work. */
+    private readonly dropped: (opened: Opened) => void = () => undefined,
   ) {}
 
-  async refreshModels(): Promise<void> {
+  async #tried(work: () => Promise<unknown>): Promise<void> {
     try {
+      await work();
+    } catch (thrown) {
+      this.toasts.error(thrown);
+    }
+  }
+
+  refreshModels(): Promise<void> {
+    return this.#tried(async () => {
       this.models = await this.lab.models();
       this.keeps = (await this.lab.storage()).opfs;
-    } catch (thrown) {
-      this.toasts.error(thrown);
-    }
+    });
   }
 
-  async refreshDictionaries(): Promise<void> {
-    try {
-      this.dictionaries = await this.lab.dictionaries();
-    } catch (thrown) {
-      this.toasts.error(thrown);
-    }
+  refreshDictionaries(): Promise<void> {
+    return this.#tried(async () => (this.dictionaries = await this.lab.dictionaries()));
   }
 
-  async refreshVectors(): Promise<void> {
-    try {
-      this.vectors = await this.lab.vectors();
-    } catch (thrown) {
-      this.toasts.error(thrown);
-    }
+  refreshVectors(): Promise<void> {
+    return this.#tried(async () => (this.vectors = await this.lab.vectors()));
+  }
+
+  refreshTexts(): Promise<void> {
+    return this.#tried(async () => (this.texts = await this.lab.texts()));
   }
 
   async open(files: readonly { path: string; file: File }[]): Promise<void> {
@@ -68,9 +71,12 @@ export class Shelf {
       this.importing = undefined;
       const [model] = opened.models;
       if (model && this.machine.phase !== 'none') await this.machine.use(model);
-      if (opened.dictionaries.length) {
-        await this.refreshDictionaries();
-        this.dropped(opened.dictionaries);
+      if (opened.dictionaries.length) await this.refreshDictionaries();
+      if (opened.texts.length) await this.refreshTexts();
+      this.dropped(opened);
+      for (const { dictionary, count, source } of opened.labels) {
+        const name = this.dictionaries.find(({ id }) => id === dictionary)?.name ?? dictionary;
+        this.toasts.show('good', `${count === 1 ? 'One label' : `${count} labels`} for “${name}”, by ${source}.`);
       }
     } catch (thrown) {
       const error = labError(thrown);
@@ -84,11 +90,7 @@ export class Shelf {
     this.#abort?.abort();
   }
 
-  async remove(id: string): Promise<void> {
-    try {
-      await this.lab.remove(id);
-    } catch (thrown) {
-      this.toasts.error(thrown);
-    }
+  remove(id: string): Promise<void> {
+    return this.#tried(() => this.lab.remove(id));
   }
 }

@@ -126,12 +126,13 @@ export class Visit {
     this.asides = this.asides.slice(1);
   }
 
-  /** The page has come to rest: the demo's vectors come, if they are due. */
+  /** The page has come to rest: the demo's vectors and then its dictionaries come, if they are due. */
   async settled(): Promise<void> {
     if (!this.onDemo) return;
     const untouched = this.bench.dials.list.length === 0 && !this.bench.stream.running && !this.bench.stream.steps.length;
     if (this.#dialDue && untouched) await this.firstDial();
     else await this.bench.shelf.refreshVectors();
     this.#dialDue = false;
+    await this.demo.follow((files) => this.bench.lab.open(files)).catch((thrown: unknown) => this.bench.toasts.error(thrown));
   }
 }

@@ -129,6 +129,56 @@ test('cold visits: no kernel is built, and no weight read, that the first token 
   console.log(`cold visits: first token after ${times.join(', ')} ms`);
 });
 
+test('the dictionaries follow, by the ordinary import: they fit, and read the example that is on the bench', async ({
+  page,
+  site,
+  watch,
+}) => {
+  await page.goto(site.url);
+  await page.evaluate(() => window.lab.ready);
+  await expect.poll(() => page.evaluate(() => window.lab.dictionaries().then(({ length }) => length)), SLOW).toBe(3);
+  const read = await page.evaluate(async () => {
+    const prompt = document.querySelector('textarea')?.value ?? '';
+    const all = [];
+    for (const { id, fits, hookOut, latents } of await window.lab.dictionaries()) {
+      const { rows, truncated } = await window.lab.encode({ dictionary: id, prompt, bos: true });
+      all.push({ fits, hookOut, latents, truncated, active: rows.slice(1).map((row) => row.length) });
+    }
+    return { prompt, all };
+  });
+  expect(read.prompt).toBe('One foggy morning, Mara walked to the lighthouse.');
+  expect(read.all.map(({ latents }) => latents).sort()).toEqual([2048, 2048, 512]);
+  expect(new Set(read.all.map(({ hookOut }) => hookOut)).size, 'two depths').toBe(2);
+  for (const { fits, truncated, active } of read.all) {
+    expect(fits).toEqual([await page.evaluate(() => window.lab.model()?.id)]);
+    expect(truncated).toBe(false);
+    expect(Math.min(...active)).toBeGreaterThan(0);
+    expect(active.reduce((sum, count) => sum + count, 0) / active.length, 'latents a position').toBeLessThan(32);
+  }
+  expect(demoAsked(watch, site.url).filter((path) => path.startsWith('demo/dictionaries/'))).toHaveLength(9);
+});
+
+test('a dictionary that a person removed does not come back', async ({ page, site, watch }) => {
+  await page.goto(site.url);
+  await page.evaluate(() => window.lab.ready);
+  const names = () => page.evaluate(() => window.lab.dictionaries().then((all) => all.map(({ name }) => name).sort()));
+  await expect.poll(names, SLOW).toHaveLength(3);
+  await page.evaluate(async () => {
+    const [first] = await window.lab.dictionaries();
+    await window.lab.remove(first?.id ?? '');
+  });
+  const left = await names();
+  expect(left).toHaveLength(2);
+  await page.waitForTimeout(600);
+  const seen = watch.requests.length;
+  await page.reload();
+  await firstToken(page);
+  await expect(page.getByText('Offline ready')).toBeVisible(SLOW);
+  await page.waitForTimeout(1000);
+  expect(await names()).toEqual(left);
+  expect(watch.requests.slice(seen).filter(({ url, by }) => by === 'page' && url.includes('/demo/'))).toEqual([]);
+});
+
 test('removed, it stays away until it is asked for', async ({ page, site, watch }) => {
   await openPage(page, site.url, { demo: true });
   await page.evaluate(() => window.lab.ready);

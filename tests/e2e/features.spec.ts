@@ -198,3 +198,87 @@ test('by script: scores, one latent, a contract overruled; what runs on a dictio
   expect(found.info.contract['residual']).toBe('centred');
   expect(found.ended).toBe('cancelled');
 });
+
+test('the model’s own neurons: a layer chosen, a token’s neurons read, one turned up; kept, and another model’s are not these', async ({
+  page,
+  site,
+}) => {
+  await demo(page, site.url);
+  await page.getByRole('tab', { name: 'Features' }).click();
+  await page.getByRole('button', { name: 'Open MLP neurons' }).click();
+  const layer = page.getByRole('combobox', { name: 'Layer' });
+  await expect(layer).toHaveValue('3');
+  await layer.selectOption('2');
+  await expect(page.getByRole('combobox', { name: 'Dictionary' })).toHaveValue('neurons');
+  await expect(active(page)).toBeVisible(SLOW);
+  const prompt = page.getByRole('listbox', { name: 'Prompt tokens' });
+  await prompt.locator('[tabindex="0"]').focus();
+  await page.keyboard.press('End');
+
+  // What is shown are the numbers above 0 of the hook itself, the largest first.
+  const read = await page.evaluate(async (text) => {
+    const { lab } = window;
+    const { ids } = await lab.tokenize(text);
+    const hook = 'blocks.2.mlp.hook_post';
+    const tap = (await lab.run({ prompt: ids, taps: [hook], logits: 'none' })).taps[hook];
+    const width = tap?.shape[1] ?? 0;
+    const row = [...(tap?.data ?? [])].slice((ids.length - 1) * width);
+    return { all: await lab.neurons(), shelf: await lab.dictionaries(), row };
+  }, PROMPT);
+  expect(read.all).toHaveLength(6);
+  expect(read.shelf).toEqual([]);
+  const wanted = [...read.row.entries()].filter(([, value]) => value > 0).sort((a, b) => b[1] - a[1]);
+  await expect(page.getByRole('region', { name: 'Active latents' })).toContainText(`L0`);
+  const names = () =>
+    active(page)
+      .getByRole('option')
+      .evaluateAll((all) => all.map((each) => (each.textContent ?? '').trim().replace(/\s+/g, ' ')));
+  await expect
+    .poll(async () => (await names()).slice(0, 5).map((name) => name.split(' ').slice(1, 3).join(' ')))
+    .toEqual(wanted.slice(0, 5).map(([neuron, value]) => `${neuron} ${number(value)}`));
+
+  // One of them: its weights, and a dial.
+  const [neuron = 0] = wanted[0] ?? [];
+  await active(page).getByRole('option').first().click();
+  await expect(
+    chosen(page)
+      .getByRole('heading', { name: `Neuron ${neuron}` })
+      .first(),
+  ).toBeVisible(SLOW);
+  const info = await page.evaluate((latent) => window.lab.latent({ dictionary: 'neurons:blocks.2', latent, top: 8 }), neuron);
+  const promoted = chosen(page).getByRole('list', { name: 'Promoted tokens' }).getByRole('listitem');
+  await expect(promoted).toHaveCount(8);
+  await expect(promoted.first()).toContainText(number(info.promoted[0]?.weight ?? NaN));
+  await expect(chosen(page)).toContainText(`cos(W_in, W_out)`);
+  expect(await complaints(page)).toEqual([]);
+  await page.getByRole('button', { name: 'Turn it up' }).click();
+  await expect(dials(page).getByText(`neuron ${neuron} · MLP neurons, layer 2`)).toBeVisible();
+  await expect(page.getByRole('radiogroup', { name: 'Which model' })).toBeVisible(SLOW);
+
+  // The text is another with it, and neurons are told while it is written.
+  await page.getByRole('tab', { name: 'Generate' }).click();
+  await page.getByRole('spinbutton', { name: 'Tokens to write' }).fill('8');
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Generate', exact: true }).click();
+  const live = page.getByRole('group', { name: 'Live latents' });
+  await expect(live.getByRole('button')).toHaveCount(3, SLOW);
+  await expect(live.getByRole('button').first()).toHaveAccessibleName(new RegExp(`^latent ${neuron} `), SLOW);
+  await expect(page.getByRole('button', { name: 'Continue' })).toBeVisible(SLOW);
+  await live.getByRole('button').first().click();
+
+  // Kept over a reload.
+  await page.waitForTimeout(600);
+  await page.reload();
+  await page.evaluate(() => window.lab.ready);
+  await expect(layer).toHaveValue('2', SLOW);
+  await expect(
+    chosen(page)
+      .getByRole('heading', { name: `Neuron ${neuron}` })
+      .first(),
+  ).toBeVisible(SLOW);
+  await expect(dials(page).getByRole('slider')).toHaveCount(1);
+
+  // Another model’s neurons have the same name and are not the same.
+  await drop(page, readFiles(GPT2_ODD.map((file) => fixturePath('gpt2-odd', file))));
+  await expect(dials(page).getByText('rests: made for another model')).toBeVisible(SLOW);
+});

@@ -20,6 +20,27 @@ interface Check {
   files: Record<string, string>;
   results: Result[];
 }
+interface Score {
+  hook: string;
+  latents: number;
+  k: number;
+  tokens: number;
+  minutes: number;
+  bytes: number;
+  ce_score: number;
+  l0: number;
+  dead: number;
+  fvu: number;
+  positions: number;
+  labelled: number;
+}
+/** What dictionaries.py and latents.py measured, in PyTorch, of the files that ship. */
+interface Scores {
+  dictionaries: Record<string, Score>;
+  tokens: number;
+  entities: { asked: number; strong: number; below: Record<string, number> };
+  contextual: Record<string, { latent: number; single: number; probe: number; good: boolean }>;
+}
 interface Training {
   tokens: number;
   steps: number;
@@ -31,7 +52,19 @@ interface Training {
 }
 
 /** A card is written of a check that asked everything. */
-const CLAIMS = ['parser', 'facts', 'indirect objects', 'induction', 'patching', 'three heads', 'refusal', 'mood', 'sampled sentences'];
+const CLAIMS = [
+  'parser',
+  'facts',
+  'indirect objects',
+  'induction',
+  'patching',
+  'three heads',
+  'refusal',
+  'mood',
+  'sampled sentences',
+  'dictionaries',
+  'latents',
+];
 
 const read = <T>(path: string): T => JSON.parse(readFileSync(path, 'utf8')) as T;
 function kB(path: string): string {
@@ -53,6 +86,41 @@ function rows(results: readonly Result[]): string[] {
   );
 }
 
+/** The dictionaries' section: how each was made and what it scores in PyTorch, and what its latents know. */
+function ofDictionaries({ dictionaries, tokens, entities, contextual }: Scores): string[] {
+  const percent = (share: number): string => shown(share, 'share');
+  const two = (value: number): string => value.toFixed(2);
+  const known = Object.entries(contextual);
+  return [
+    'Sparse autoencoders of the residual stream, trained by `tools/world/dictionaries.py` on what the shipped model holds while it reads the town’s texts. In SAELens’s',
+    'format; JumpReLU with one threshold, which a BatchTopK comes to. Scores are of the shipped files, in PyTorch, on held-out documents.',
+    '',
+    '| dictionary | hook | latents | k | trained on | minutes | cross-entropy recovered | mean L0 | dead | variance unexplained | labelled latents |',
+    '|---|---|---|---|---|---|---|---|---|---|---|',
+    ...Object.entries(dictionaries).map(
+      ([name, each]) =>
+        `| ${name} | \`${each.hook}\` | ${each.latents} | ${each.k} | ${(each.tokens / 1e6).toFixed(1)} million tokens | ${each.minutes.toFixed(0)} | ${percent(each.ce_score)} | ${each.l0.toFixed(1)} | ${percent(each.dead)} of ${each.positions.toLocaleString('en')} positions | ${percent(each.fvu)} | ${each.labelled} |`,
+    ),
+    '',
+    `On ${tokens.toLocaleString('en')} held-out tokens in which every label is told often, threshold set on one half and scored on the other:`,
+    `${entities.strong} of ${entities.asked} entities have a latent of F1 ≥ 0.9${
+      Object.keys(entities.below).length
+        ? `. Below that: ${Object.entries(entities.below)
+            .map(([label, score]) => `${label} ${two(score)}`)
+            .join(', ')}`
+        : ''
+    }.`,
+    '',
+    `${known.filter(([, { good }]) => good).length} of ${known.length} contextual labels have a latent of F1 ≥ 0.8 that beats the best single token by 0.1:`,
+    '',
+    '| label | best latent’s F1 | best single token’s | linear probe’s | |',
+    '|---|---|---|---|---|',
+    ...known.map(
+      ([label, each]) => `| ${label} | ${two(each.latent)} | ${two(each.single)} | ${two(each.probe)} | ${each.good ? 'holds' : ''} |`,
+    ),
+  ];
+}
+
 export function card(from: string, demo: string): string {
   const check = read<Check>(`${from}/check.json`);
   if (check.smaller !== 1) throw new Error('the check was run on smaller samples than the brief asks for');
@@ -61,7 +129,8 @@ export function card(from: string, demo: string): string {
   for (const [name, hash] of Object.entries(check.files)) {
     if (sha256(`${demo}/${name}`) !== hash) throw new Error(`the check was run on another ${name} than the one that ships`);
   }
-  const training = read<Training>(`${from}/training.json`);
+  const training = read<Training>(fileURLToPath(new URL('training.json', import.meta.url)));
+  const scores = read<Scores>(`${demo}/dictionaries/scores.json`);
   const { model, results } = check;
   const files = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'].map(
     (name) => `${name} ${kB(`${demo}/lanternwick/${name}`)}`,
@@ -104,6 +173,10 @@ export function card(from: string, demo: string): string {
           .map(([key, value]) => `${key}: ${String(value)}`)
           .join('; ')}.`,
     ),
+    '',
+    '## Dictionaries',
+    '',
+    ...ofDictionaries(scores),
     '',
     '## Twenty texts',
     '',

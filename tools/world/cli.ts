@@ -11,11 +11,16 @@ import { glossary } from './lexicon/glossary';
 import { writeStream } from './stream';
 import { Random } from './random';
 
+/** Not the seed of anything that is measured. */
+const TEXTS_SEED = 71;
+
 const USAGE = `node tools/world/run.mjs <command>
   sample  [--seed 1] [--count 10] [--split train]             documents to read
   corpus  [--documents 100000] [--valid 2000] [--out build/world]  train.txt and valid.txt, documents separated by a NUL byte; glossary.txt
   labels                                                       writes tools/world/labels.md
+  texts   [--count 2000]                                       writes public/demo/texts.txt: held-out documents, for whoever has no text at hand
   stream  [--count 3000] [--split held-out] [--model public/demo/lanternwick] [--out build/world/stream]  tokens with their labels
+          [--least 100]                                        … of documents that tell of every label so often in each half
   card    [--from build/world]                                 writes public/demo/card.md from check.json and training.json
   numbers [--count 3000]                                       words, rules, how much the parser accepts and rejects
 `;
@@ -46,6 +51,7 @@ export async function main(args: readonly string[]): Promise<void> {
     options: {
       seed: { type: 'string', default: '1' },
       count: { type: 'string', default: '' },
+      least: { type: 'string' },
       split: { type: 'string', default: '' },
       model: { type: 'string', default: 'public/demo/lanternwick' },
       documents: { type: 'string', default: '100000' },
@@ -73,12 +79,18 @@ export async function main(args: readonly string[]): Promise<void> {
       console.log(`${values.out}/${name}.txt: ${count} documents, ${(characters / 1e6).toFixed(1)} million characters`);
     }
     writeFileSync(`${values.out}/glossary.txt`, glossary().join('\0'));
+  } else if (command === 'texts') {
+    const count = Number(values.count || '2000');
+    const all: string[] = [];
+    for (const { text } of documents(TEXTS_SEED, 'held-out')) if (all.push(text) === count) break;
+    writeFileSync('public/demo/texts.txt', all.join('<|endoftext|>'));
   } else if (command === 'labels') {
     writeFileSync(fileURLToPath(new URL('labels.md', import.meta.url)), labelsPage());
   } else if (command === 'stream') {
     const out = values.out === 'build/world' ? 'build/world/stream' : values.out;
     const part: Split = values.split === 'train' ? 'train' : 'held-out';
-    console.log(writeStream({ model: values.model, out, seed, split: part, count: Number(values.count || '3000') }));
+    const least = values.least === undefined ? {} : { least: Number(values.least) };
+    console.log(writeStream({ model: values.model, out, seed, split: part, count: Number(values.count || '3000'), ...least }));
   } else if (command === 'card') {
     writeFileSync('public/demo/card.md', card(values.from, 'public/demo'));
   } else if (command === 'numbers') {

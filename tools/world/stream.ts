@@ -7,6 +7,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { allLabels, labelTokens } from './labels';
+import { richDocuments, tokensWithin, type Part } from './rich';
 import { documents, type Split } from './world';
 
 const END = '<|endoftext|>';
@@ -26,7 +27,21 @@ export function encoder(folder: string): { end: number; encode(text: string): { 
   };
 }
 
-export function writeStream(options: { model: string; out: string; seed: number; split: Split; count: number }): {
+function* parts(seed: number, split: Split, count: number, least: number | undefined): Generator<Part> {
+  if (least === undefined) {
+    for (const document of documents(seed, split)) {
+      if (count-- <= 0) return;
+      yield { document, until: document.text.length };
+    }
+    return;
+  }
+  // Whoever reads the stream takes even documents for one half and odd ones for the other.
+  const [even, odd] = richDocuments(seed, least);
+  for (let i = 0; i < Math.min(even.length, odd.length); i++) yield* [even[i], odd[i]].flatMap((part) => part ?? []);
+}
+
+/** `least`: instead of the first documents, such as tell of every label in so many documents of each half (rich.ts). */
+export function writeStream(options: { model: string; out: string; seed: number; split: Split; count: number; least?: number }): {
   tokens: number;
   labels: number;
 } {
@@ -36,14 +51,14 @@ export function writeStream(options: { model: string; out: string; seed: number;
   const starts: number[] = [];
   const offsets = [0];
   const labels: number[] = [];
-  let left = options.count;
-  for (const document of documents(options.seed, options.split)) {
-    if (left-- <= 0) break;
-    const { ids, bytes } = encode(document.text);
+  const { least } = options;
+  for (const part of parts(options.seed, options.split, options.count, least)) {
+    const { ids, bytes } = encode(part.document.text);
+    const within = tokensWithin(part, bytes);
     starts.push(tokens.length);
-    tokens.push(end, ...ids);
+    tokens.push(end, ...ids.slice(0, within));
     offsets.push(labels.length);
-    for (const each of labelTokens(document, bytes)) {
+    for (const each of labelTokens(part.document, bytes).slice(0, within)) {
       for (const label of each) {
         const index = number.get(label);
         if (index === undefined) throw new Error(`the label “${label}” is not on the list`);
@@ -57,10 +72,10 @@ export function writeStream(options: { model: string; out: string; seed: number;
   writeFileSync(`${options.out}/documents.u32`, new Uint32Array(starts));
   writeFileSync(`${options.out}/offsets.u32`, new Uint32Array(offsets));
   writeFileSync(`${options.out}/labels.u16`, new Uint16Array(labels));
-  const { seed, split, count } = options;
+  const { seed, split } = options;
   writeFileSync(
     `${options.out}/stream.json`,
-    `${JSON.stringify({ seed, split, documents: count, tokens: tokens.length, labels: allLabels })}\n`,
+    `${JSON.stringify({ seed, split, documents: starts.length, tokens: tokens.length, labels: allLabels })}\n`,
   );
   return { tokens: tokens.length, labels: labels.length };
 }

@@ -10,6 +10,7 @@ import type { Segment } from '../model/edits';
 import type { Insert, Inserts } from '../model/plan';
 import type { Watched } from '../model/runtime';
 import type { LoadedDictionary } from './load';
+import { isNeurons, NeuronOps, type AnyDictionary } from './neurons';
 import { DictionaryOps, Needs, type At } from './ops';
 import { isTranscoder } from './spec';
 
@@ -33,10 +34,11 @@ export function compose(
     sites: ReadonlyMap<string, Site>;
     watches: readonly Watched[];
   },
-  loaded: (id: string) => LoadedDictionary,
+  loaded: (id: string) => AnyDictionary,
 ): Composed {
   const needs = new Needs();
   const ops = new DictionaryOps(call.variants, needs);
+  const neurons = new NeuronOps(needs);
   const inserts = new Map<string, { steps: (Site | Insert)[]; reads: Insert[] }>();
   const at = (hook: string): { steps: (Site | Insert)[]; reads: Insert[] } => {
     const site = call.sites.get(hook);
@@ -66,13 +68,25 @@ export function compose(
       }
       const d = loaded(segment.dictionary);
       const key = String(count++);
+      if (isNeurons(d) && hook !== d.spec.hookOut)
+        throw new LabError(
+          'edit-shape',
+          `${d.id} cannot be edited at ${hook}.`,
+          `Neurons are edited where they are: at ${d.spec.hookOut}.`,
+        );
       if (segment.kind === 'splice') {
-        place(hook, d, ops.spliceEdit(d, { key, record: segment.record }));
+        // What neurons reconstruct is what stands there.
+        if (!isNeurons(d)) place(hook, d, ops.spliceEdit(d, { key, record: segment.record }));
         continue;
       }
       const far = segment.latents.find((latent) => latent >= d.spec.latents);
       if (far !== undefined)
         throw new LabError('latent-range', `This dictionary has no latent ${far}; it has ${d.spec.latents}.`, 'Latents count from 0.');
+      if (isNeurons(d)) {
+        const { first, latents } = segment;
+        at(hook).steps.push((here) => neurons.edits(d, here, { first, count: latents.length }));
+        continue;
+      }
       const made = ops.latentEdits(d, { key, first: segment.first, latents: segment.latents, rows: call.rows });
       setup.push(...made.gathered);
       place(hook, d, made);
@@ -82,11 +96,15 @@ export function compose(
     const d = loaded(dictionary);
     const some = (here: At): At => ({ ...here, rows: Math.min(rows, here.rows) });
     if (!measured) {
-      at(d.spec.hookIn).reads.push((here) => ops.watch(d, some(here), room, lists));
+      at(d.spec.hookIn).reads.push((here) =>
+        isNeurons(d) ? neurons.watch(d, some(here), room, lists) : ops.watch(d, some(here), room, lists),
+      );
       continue;
     }
     const key = String(count++);
-    at(d.spec.hookIn).reads.push((here) => ops.measureRead(d, some(here), key, room, lists));
+    at(d.spec.hookIn).reads.push((here) =>
+      isNeurons(d) ? neurons.measureRead(d, some(here), key, room, lists) : ops.measureRead(d, some(here), key, room, lists),
+    );
     at(d.spec.hookOut).reads.push((here) => ops.measureTarget(d, some(here), key, measured.errors, measured.y));
   }
   return { inserts, setup, needs: needs.sizes };

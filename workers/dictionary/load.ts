@@ -33,7 +33,8 @@ export interface LoadedDictionary {
 /** Latents of a position that come back from an encoding, at most. */
 export const ENCODE_ROOM = 1024;
 /** topk lists all that it has, whatever its k. */
-export const roomOf = ({ spec }: Pick<LoadedDictionary, 'spec'>): number => Math.min(spec.latents, Math.max(ENCODE_ROOM, spec.k ?? 0));
+export const roomOf = ({ spec }: { spec: Pick<DictionarySpec, 'latents' | 'k'> }): number =>
+  Math.min(spec.latents, Math.max(ENCODE_ROOM, spec.k ?? 0));
 
 /** Bytes on their way to the GPU at once. */
 const PIECE = 8 << 20;

@@ -188,7 +188,7 @@ export class DictionaryOps {
   }
 
   /** Where what is reconstructed lies: ‖x − y‖ and ‖x‖ of every row to `errors`, and the reconstructions to `y` where they are wanted. */
-  measureTarget(d: LoadedDictionary, at: At, key: string, errors: Place, y: Place | undefined): Op[] {
+  measureTarget(d: Pick<LoadedDictionary, 'output'>, at: At, key: string, errors: Place, y: Place | undefined): Op[] {
     const { rows, hook } = at;
     const whole = { row0: 0, rows };
     const kept = `sae.y.${key}`;

@@ -9,6 +9,7 @@
  * Sources: SAELens v6 (sae_lens/saes/*.py), Gao et al. 2024, Rajamanoharan et al. 2024; ../shared/reference/maths.md C.5.
  */
 import type { Hook } from '../api';
+import { LabError } from '../errors';
 
 /** BatchTopK is read as its threshold (jumprelu); Matryoshka is whichever of these its inner activation is. */
 export type Activation = 'relu' | 'jumprelu' | 'topk' | 'gated';
@@ -95,3 +96,9 @@ export function tensorNames({ activation, skip }: Pick<DictionarySpec, 'activati
 
 /** Transcoders read one place and write another. */
 export const isTranscoder = ({ hookIn, hookOut }: Pick<DictionarySpec, 'hookIn' | 'hookOut'>): boolean => hookIn !== hookOut;
+
+/** `latent-range` where a dictionary has no such latent. */
+export function checkLatent({ latents }: Pick<DictionarySpec, 'latents'>, latent: unknown): void {
+  if (typeof latent !== 'number' || !Number.isInteger(latent) || latent < 0 || latent >= latents)
+    throw new LabError('latent-range', `This dictionary has no latent ${String(latent)}; it has ${latents}.`, 'Latents count from 0.');
+}

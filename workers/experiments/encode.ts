@@ -1,12 +1,13 @@
 /** A prompt through a dictionary: at every position its active latents, and how far its reconstruction is from what it reconstructs. */
 import type { SparseRows } from '../api';
 import type { EngineEncode } from '../contract';
-import { roomOf, type LoadedDictionary } from '../dictionary/load';
+import { roomOf } from '../dictionary/load';
+import type { AnyDictionary } from '../dictionary/neurons';
 import { listWords, readList } from '../kernels/dictionary';
 import { runBatch, type Measured } from '../model/run';
 import type { Runtime } from '../model/runtime';
 
-export async function encode(model: Runtime, dictionary: LoadedDictionary, request: EngineEncode): Promise<SparseRows> {
+export async function encode(model: Runtime, dictionary: AnyDictionary, request: EngineEncode): Promise<SparseRows> {
   const { ids, edits } = request;
   const room = roomOf(dictionary);
   const [run] = await runBatch(

@@ -4,7 +4,8 @@
  * every sum; and as in SAELens they keep what stands there while the rest is spliced, and are zeros with the rest.
  */
 import type { EngineEdit } from '../contract';
-import { roomOf, type LoadedDictionary } from '../dictionary/load';
+import { roomOf } from '../dictionary/load';
+import type { AnyDictionary } from '../dictionary/neurons';
 import { Scores } from '../dictionary/scores';
 import { LabError } from '../errors';
 import { listWords, readList } from '../kernels/dictionary';
@@ -28,7 +29,7 @@ export interface Evaluation {
 
 export async function evaluate(
   model: Runtime,
-  dictionary: LoadedDictionary,
+  dictionary: AnyDictionary,
   { texts, special }: EvaluateCall,
   progress?: (done: number, of: number) => void,
   stop?: () => void,
@@ -49,7 +50,7 @@ export async function evaluate(
 /** `kept`: the positions that count. */
 async function add(
   model: Runtime,
-  dictionary: LoadedDictionary,
+  dictionary: AnyDictionary,
   ids: readonly number[],
   kept: readonly number[],
   scores: Scores,

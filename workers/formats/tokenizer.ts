@@ -109,7 +109,7 @@ export class ModelTokenizer {
 }
 
 /** The ids that tokenizer.json gives out, held against the model before anything is built from them. */
-function checkIds({ tokenizer, vocab: size }: TokenizerSource): void {
+export function checkIds({ tokenizer, vocab: size }: Pick<TokenizerSource, 'tokenizer' | 'vocab'>): void {
   const vocab = isObject(tokenizer['model']) ? tokenizer['model']['vocab'] : undefined;
   if (!isObject(vocab) && !Array.isArray(vocab))
     throw new LabError('tokenizer-garbage', 'tokenizer.json has no model with a vocabulary.', HINT);
@@ -140,7 +140,8 @@ function kindOf(model: JsonObject): string {
   return 'merges' in model ? 'BPE' : 'continuing_subword_prefix' in model ? 'WordPiece' : 'WordLevel';
 }
 
-function build({ tokenizer, tokenizerConfig }: TokenizerSource): Tokenizer {
+/** The library's tokeniser of a checked tokenizer.json; throws tokenizer-garbage. */
+export function build({ tokenizer, tokenizerConfig }: Pick<TokenizerSource, 'tokenizer' | 'tokenizerConfig'>): Tokenizer {
   const model = isObject(tokenizer['model']) ? tokenizer['model'] : {};
   const type = kindOf(model);
   // The library reads any other kind as a list of words: wrong, and silent.

@@ -11,7 +11,7 @@ export const listWords = (room: number): number => LIST_HEADER + 2 * room;
 
 export type LatentKind = 'relu' | 'jumprelu' | 'topk' | 'gated';
 
-/** A row's list as it came back: the pairs by value, largest first, of equal ones the lower latent. */
+/** A row's list as it came back: the pairs by magnitude, largest first, of equal ones the lower latent. Only neurons of gated MLPs are ever negative. */
 export function readList(words: Uint32Array, at: number): { pairs: [latent: number, value: number][]; truncated: boolean } {
   const floats = new Float32Array(words.buffer, words.byteOffset, words.length);
   const [active = 0, listed = 0] = words.subarray(at, at + LIST_HEADER);
@@ -19,7 +19,7 @@ export function readList(words: Uint32Array, at: number): { pairs: [latent: numb
     words[at + LIST_HEADER + 2 * j] ?? 0,
     floats[at + LIST_HEADER + 2 * j + 1] ?? 0,
   ]);
-  return { pairs: pairs.sort((a, b) => b[1] - a[1] || a[0] - b[0]), truncated: active > listed };
+  return { pairs: pairs.sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]) || a[0] - b[0]), truncated: active > listed };
 }
 
 /** How a dictionary's input or output lies in a row of a hook's buffer: units of `width` numbers, `stride` apart, `words` in all. */
@@ -97,7 +97,7 @@ export function select(call: SelectCall): Dispatch {
   return make({
     kernel: 'sae-select',
     file: 'sae-select',
-    defines: { ACT: call.kind },
+    defines: { ACT: call.kind, NEURONS: 0 },
     bind: [call.pre, call.params, call.list],
     params: [call.latents, call.stride, limit, call.room, f32bits(call.scale), k, 0, 0],
     groups: [call.rows, 1, 1],

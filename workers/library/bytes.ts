@@ -14,6 +14,8 @@ export interface ByteStore {
   create(folder: string, name: string): Promise<ByteWriter>;
   /** Bytes of a kept file; undefined where there is none. */
   size(path: string): Promise<number | undefined>;
+  /** A kept file, to be read in slices. */
+  blob(path: string): Promise<Blob>;
   folders(): Promise<string[]>;
   removeFolder(folder: string): Promise<void>;
 }
@@ -43,7 +45,7 @@ export function storageError(thrown: unknown): LabError {
   );
 }
 
-export const modelBusy = (what: 'model' | 'dictionary' = 'model'): LabError =>
+export const modelBusy = (what: 'model' | 'dictionary' | 'embedding model' | 'text' | 'survey' = 'model'): LabError =>
   new LabError(
     'model-busy',
     `The ${what} is being read, here or in another tab.`,

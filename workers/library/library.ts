@@ -5,11 +5,22 @@
  * exist. A folder that no record names and no tab is writing is a leftover (cancelled, failed, closed) and is swept.
  */
 import type { VectorInfo } from '../api';
-import type { DictionaryRecord, FilesStatus, ModelRecord, OnProgress, StoredFile } from '../contract';
+import type {
+  DictionaryRecord,
+  EmbedderRecord,
+  FilesStatus,
+  ModelRecord,
+  OnProgress,
+  StoredFile,
+  SurveyRecord,
+  TextRecord,
+} from '../contract';
 import { LabError, throwIfAborted } from '../errors';
 import type { ByteStore } from './bytes';
 import { modelBusy, storageFull } from './bytes';
 import { hashParts, Meter, piecesOf, writeHashed } from './copy';
+import { KeptLabels } from './labels';
+import { PIECE, readPiece } from '../formats/read';
 import type { Locks } from './locks';
 import { MemoryRecords, type Kinds, type RecordStore } from './records';
 
@@ -27,10 +38,16 @@ export interface LibraryParts {
 /** A model that passed every check, before its bytes are copied. `id`, `files` and `stored` come from the copying. */
 export type Draft = Omit<ModelRecord, keyof Shelved>;
 export type DraftRecord = Omit<DictionaryRecord, keyof Shelved>;
+export type DraftEmbedder = Omit<EmbedderRecord, keyof Shelved>;
+export type TextDraft = Omit<TextRecord, keyof Shelved>;
 /** What the shelf itself says of whatever has bytes on it. */
 type Shelved = Pick<ModelRecord, 'id' | 'files' | 'stored' | 'addedAt'>;
-type Bulky = 'models' | 'dictionaries';
-const PREFIX: Readonly<Record<Bulky, 'model' | 'dictionary'>> = { models: 'model', dictionaries: 'dictionary' };
+type Bulky = 'models' | 'dictionaries' | 'embedders' | 'texts' | 'surveys';
+const BULKY: readonly Bulky[] = ['dictionaries', 'embedders', 'texts', 'surveys', 'models'];
+const PREFIX = { models: 'model', dictionaries: 'dictionary', embedders: 'embedder', texts: 'text', surveys: 'survey' } as const;
+const TITLE = { ...PREFIX, embedders: 'embedding model' } as const;
+/** What a survey is of: it goes with any of them. */
+const OF: Partial<Record<Bulky, 'model' | 'dictionary' | 'text'>> = { models: 'model', dictionaries: 'dictionary', texts: 'text' };
 
 /** A file on its way to the shelf. Without a `blob` that is these bytes already, one is made where there is no disk. */
 export interface Source {
@@ -44,6 +61,7 @@ export class Library {
   readonly #memory = new MemoryRecords();
   readonly #bytes: ByteStore | undefined;
   readonly #kept: RecordStore;
+  readonly labels = new KeptLabels(async (id) => this.#home(await this.dictionary(id)));
   #last: Promise<unknown> = Promise.resolve();
   #stamp = 0;
 
@@ -79,6 +97,57 @@ export class Library {
     return record;
   }
 
+  embedders(): Promise<EmbedderRecord[]> {
+    return this.#all('embedders');
+  }
+
+  async embedder(id: string): Promise<EmbedderRecord> {
+    const record = await this.#get('embedders', id);
+    if (!record)
+      throw new LabError(
+        'embedder-unknown',
+        `No embedding model “${id}” is on the shelf.`,
+        'Choose one of lab.embedders(), or drop its folder again.',
+      );
+    return record;
+  }
+
+  texts(): Promise<TextRecord[]> {
+    return this.#all('texts');
+  }
+
+  async text(id: string): Promise<TextRecord> {
+    const record = await this.#get('texts', id);
+    if (!record) throw new LabError('text-unknown', `No text “${id}” is on the shelf.`, 'Choose one that is, or drop its file again.');
+    return record;
+  }
+
+  /** Oldest first. */
+  surveys(): Promise<SurveyRecord[]> {
+    return this.#all('surveys');
+  }
+
+  survey(id: string): Promise<SurveyRecord | undefined> {
+    return this.#get('surveys', id);
+  }
+
+  /** The one file of a text or a survey, to be read in slices. While it is `held` its owner cannot be removed, in any tab. */
+  async file(
+    { files: [file], stored }: Pick<TextRecord, 'files' | 'stored'>,
+    held: 'text' | 'survey',
+  ): Promise<{ blob: Blob; release(): void }> {
+    if (!file) throw new LabError('internal', 'A record names no file.', 'Please report this.');
+    if (stored === 'memory' || !this.#bytes) return { blob: file.blob ?? new Blob(), release: () => undefined };
+    const release = await this.parts.locks.take(folderOf(file), 'shared');
+    if (!release) throw modelBusy(held);
+    try {
+      return { blob: await this.#bytes.blob(file.path), release };
+    } catch (thrown) {
+      release();
+      throw thrown;
+    }
+  }
+
   async #all<K extends Bulky>(kind: K): Promise<Kinds[K][]> {
     const kept = this.#kept === this.#memory ? [] : await this.#kept.all(kind);
     return [...kept, ...(await this.#memory.all(kind))].sort((a, b) => a.addedAt - b.addedAt);
@@ -86,6 +155,11 @@ export class Library {
 
   async #get<K extends Bulky>(kind: K, id: string): Promise<Kinds[K] | undefined> {
     return (await this.#memory.get(kind, id)) ?? (await this.#kept.get(kind, id));
+  }
+
+  /** Records live where their bytes do. */
+  #home({ stored }: Pick<ModelRecord, 'stored'>): RecordStore {
+    return stored === 'opfs' ? this.#kept : this.#memory;
   }
 
   /** Refuses before a byte is copied where the browser says that there is no room. */
@@ -113,11 +187,78 @@ export class Library {
     return this.#shelve('dictionaries', [source], [JSON.stringify(draft.spec)], (own) => ({ ...draft, ...own }), meter, signal);
   }
 
+  /** Likewise a sentence encoder, with its ONNX graph. */
+  keepEmbedder(draft: DraftEmbedder, file: File, meter: Meter, signal?: AbortSignal): Promise<{ record: EmbedderRecord; fresh: boolean }> {
+    const source = { bytes: file.size, blob: file, pieces: () => piecesOf(file, file.name, signal) };
+    const texts = [draft.tokenizer, draft.tokenizerConfig, draft.pooling, draft.maxTokens].map((each) => JSON.stringify(each));
+    return this.#shelve('embedders', [source], texts, (own) => ({ ...draft, ...own }), meter, signal);
+  }
+
+  /** Likewise a text: the dropped file as it is. */
+  keepText(draft: TextDraft, file: File, meter: Meter, signal?: AbortSignal): Promise<{ record: TextRecord; fresh: boolean }> {
+    const source = { bytes: file.size, blob: file, pieces: () => piecesOf(file, file.name, signal) };
+    return this.#shelve('texts', [source], [draft.format], (own) => ({ ...draft, ...own }), meter, signal);
+  }
+
+  /**
+   * Writes a survey over what was kept of it, and what was kept of the same text under another contract goes. Nothing is kept where what it is of
+   * has left the shelf meanwhile.
+   */
+  async keepSurvey(survey: Omit<SurveyRecord, 'stored' | 'files' | 'addedAt'>, state: Blob): Promise<void> {
+    const folder = `survey-${crypto.randomUUID()}`;
+    const release = await this.parts.locks.take(folder, 'exclusive');
+    let kept = false;
+    try {
+      const source = { bytes: state.size, blob: state, pieces: () => blobPieces(state) };
+      const file = await this.#store(folder, 0, source, copyMeter(state.size));
+      kept = await this.#inTurn(async () => {
+        if (!(await this.#isOfSomething(survey))) return false;
+        const all = await this.surveys();
+        const outdated = all.filter((each) => each.id === survey.id || (sameReading(each, survey) && each.under !== survey.under));
+        const stored = this.#bytes ? 'opfs' : 'memory';
+        // In the order of being kept, also within a millisecond.
+        const addedAt = Math.max(Date.now(), ...all.map((each) => each.addedAt + 1));
+        await (this.#bytes ? this.#kept : this.#memory).put('surveys', { ...survey, stored, files: [file], addedAt });
+        for (const each of outdated) await this.#forget(each, each.id !== survey.id);
+        return true;
+      });
+    } finally {
+      if (!kept) await this.#bytes?.removeFolder(folder).catch(() => undefined);
+      release?.();
+    }
+  }
+
+  /** A text that was given as strings is nowhere on the shelf and never leaves it. */
+  async #isOfSomething({ model, dictionary, text }: Pick<SurveyRecord, 'model' | 'dictionary' | 'text'>): Promise<boolean> {
+    const [a, b, c] = await Promise.all([this.#get('models', model), this.#get('dictionaries', dictionary), this.#get('texts', text)]);
+    return a !== undefined && b !== undefined && (c !== undefined || !text.startsWith('text-'));
+  }
+
+  /** Frees a survey's bytes, and its record where that is not in use for newer ones. What is being read goes at the next sweep. */
+  async #forget(record: SurveyRecord, wholly = true): Promise<void> {
+    if (wholly) {
+      await this.#memory.remove('surveys', record.id);
+      await this.#kept.remove('surveys', record.id);
+    }
+    for (const folder of record.stored === 'opfs' ? foldersOf([record]) : []) {
+      const release = await this.parts.locks.take(folder, 'exclusive');
+      if (release) await this.#bytes?.removeFolder(folder).catch(() => undefined);
+      release?.();
+    }
+  }
+
+  async forgetSurvey(id: string): Promise<void> {
+    await this.#inTurn(async () => {
+      const record = await this.survey(id);
+      if (record) await this.#forget(record);
+    });
+  }
+
   /** Writes a dictionary's record anew, after whatever is being written now. */
   changeDictionary(id: string, change: (record: DictionaryRecord) => DictionaryRecord): Promise<DictionaryRecord> {
     return this.#inTurn(async () => {
       const changed = change(await this.dictionary(id));
-      await (changed.stored === 'opfs' ? this.#kept : this.#memory).put('dictionaries', changed);
+      await this.#home(changed).put('dictionaries', changed);
       return changed;
     });
   }
@@ -163,7 +304,7 @@ export class Library {
     return this.#inTurn(async () => {
       const there = await this.#intact(kind, record.id);
       if (there) return there;
-      await (record.stored === 'opfs' ? this.#kept : this.#memory).put(kind, record);
+      await this.#home(record).put(kind, record);
       return record;
     });
   }
@@ -207,26 +348,34 @@ export class Library {
     return record;
   }
 
-  /** Takes a model, a dictionary or a vector off the shelf and frees its bytes. What is being read is left as it is. */
+  /** Takes anything off the shelf, with the surveys of it, and frees its bytes. What is being read is left as it is. */
   async remove(id: string): Promise<void> {
     const vector = await this.#kept.get('vectors', id);
     if (vector) return this.#kept.remove('vectors', id);
-    const kind = (await this.#get('dictionaries', id)) ? 'dictionaries' : 'models';
-    const record = kind === 'dictionaries' ? await this.dictionary(id) : await this.model(id);
+    if (await this.survey(id)) return this.forgetSurvey(id);
+    let kind: Bulky = 'models';
+    for (const each of BULKY) if (await this.#get(each, id)) kind = each;
+    const record = (await this.#get(kind, id)) ?? (await this.model(id));
     const folders = record.stored === 'opfs' ? foldersOf([record]) : [];
     const held: (() => void)[] = [];
     try {
       for (const folder of folders) {
         const release = await this.parts.locks.take(folder, 'exclusive');
-        if (!release) throw modelBusy(PREFIX[kind]);
+        if (!release) throw modelBusy(TITLE[kind]);
         held.push(release);
       }
       await this.#memory.remove(kind, id);
       await this.#kept.remove(kind, id);
+      if (kind === 'dictionaries') await this.labels.forget(this.#home(record), id);
       for (const folder of folders) await this.#bytes?.removeFolder(folder);
     } finally {
       for (const release of held) release();
     }
+    const of = OF[kind];
+    if (!of) return;
+    await this.#inTurn(async () => {
+      for (const survey of await this.surveys()) if (survey[of] === id) await this.#forget(survey);
+    });
   }
 
   /** Frees what no record names and no tab is writing. Run at every start. */
@@ -237,7 +386,7 @@ export class Library {
       if (!release) continue;
       try {
         // Asked anew under the lock: the import that held it may just have written its record.
-        const kept = [await this.#kept.all('models'), await this.#kept.all('dictionaries')].flat();
+        const kept: Pick<ModelRecord, 'files'>[] = (await Promise.all(BULKY.map((kind) => this.#kept.all(kind)))).flat();
         if (foldersOf(kept).includes(folder)) continue;
         await this.#bytes?.removeFolder(folder);
         swept.push(folder);
@@ -274,8 +423,17 @@ export class Library {
   }
 }
 
+const folderOf = ({ path }: StoredFile): string => path.split('/')[0] ?? '';
 const foldersOf = (records: readonly Pick<ModelRecord, 'files'>[]): string[] =>
-  [...new Set(records.flatMap((record) => record.files.map((file) => file.path.split('/')[0] ?? '')))].filter((folder) => folder !== '');
+  [...new Set(records.flatMap((record) => record.files.map(folderOf)))].filter((folder) => folder !== '');
+
+const sameReading = (a: Reading, b: Reading): boolean =>
+  a.model === b.model && a.dictionary === b.dictionary && a.text === b.text && a.context === b.context;
+type Reading = Pick<SurveyRecord, 'model' | 'dictionary' | 'text' | 'context'>;
+
+async function* blobPieces(blob: Blob): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  for (let at = 0; at < blob.size; at += PIECE) yield await readPiece(blob, at, Math.min(at + PIECE, blob.size), 'A survey');
+}
 
 /** A long vector is more arguments than a call takes. */
 function chunkNorms(data: Float32Array): number[] {

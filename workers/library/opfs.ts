@@ -53,6 +53,14 @@ class Opfs implements ByteStore {
     }
   }
 
+  async blob(path: string): Promise<Blob> {
+    try {
+      return await (await fileHandle(path)).getFile();
+    } catch (thrown) {
+      throw storageError(thrown);
+    }
+  }
+
   async folders(): Promise<string[]> {
     const names: string[] = [];
     for await (const name of this.root.keys()) names.push(name);

@@ -3,9 +3,10 @@
  * is done last. Records of models that live in memory stay in this tab's memory: their Blobs die with it anyway.
  */
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
-import type { DictionaryRecord, ModelRecord } from '../contract';
+import type { DictionaryRecord, EmbedderRecord, ModelRecord, SurveyRecord, TextRecord } from '../contract';
 import type { VectorInfo } from '../api';
 import { storageError } from './bytes';
+import type { LabelsRecord } from './labels';
 
 export interface VectorRecord {
   id: string;
@@ -18,6 +19,10 @@ export interface Kinds {
   models: ModelRecord;
   vectors: VectorRecord;
   dictionaries: DictionaryRecord;
+  labels: LabelsRecord;
+  embedders: EmbedderRecord;
+  texts: TextRecord;
+  surveys: SurveyRecord;
 }
 export type Kind = keyof Kinds;
 
@@ -32,15 +37,22 @@ interface Schema extends DBSchema {
   models: { key: string; value: ModelRecord };
   vectors: { key: string; value: VectorRecord };
   dictionaries: { key: string; value: DictionaryRecord };
+  labels: { key: string; value: LabelsRecord };
+  embedders: { key: string; value: EmbedderRecord };
+  texts: { key: string; value: TextRecord };
+  surveys: { key: string; value: SurveyRecord };
 }
 
 /** The stores that each version of the database added; what older versions kept stays as it is. */
-const ADDED: readonly (readonly Kind[])[] = [['models', 'vectors'], ['dictionaries']];
+const ADDED: readonly (readonly Kind[])[] = [['models', 'vectors'], ['dictionaries'], ['embedders'], ['labels'], ['texts', 'surveys']];
 export const DATABASE_VERSION = ADDED.length;
 
-/** Brings a database of version `from` (0: none yet) to today's. */
-export function upgrade(db: { createObjectStore(name: Kind, options: { keyPath: 'id' }): unknown }, from: number): void {
-  for (const kind of ADDED.slice(from).flat()) db.createObjectStore(kind, { keyPath: 'id' });
+/** Brings a database of any version to today's: it gains what it has not. */
+export function upgrade(db: {
+  objectStoreNames: { contains(name: Kind): boolean };
+  createObjectStore(name: Kind, options: { keyPath: 'id' }): unknown;
+}): void {
+  for (const kind of ADDED.flat()) if (!db.objectStoreNames.contains(kind)) db.createObjectStore(kind, { keyPath: 'id' });
 }
 
 /** The records in IndexedDB; undefined where the browser gives none. */
@@ -86,6 +98,10 @@ export class MemoryRecords implements RecordStore {
     models: new Map<string, ModelRecord>(),
     vectors: new Map<string, VectorRecord>(),
     dictionaries: new Map<string, DictionaryRecord>(),
+    labels: new Map<string, LabelsRecord>(),
+    embedders: new Map<string, EmbedderRecord>(),
+    texts: new Map<string, TextRecord>(),
+    surveys: new Map<string, SurveyRecord>(),
   };
   #of<K extends Kind>(kind: K): Map<string, Kinds[K]> {
     return this.#kinds[kind] as unknown as Map<string, Kinds[K]>;

@@ -59,6 +59,8 @@ export interface PlanInput {
   inserts?: ReadonlyMap<string, Inserts>;
   /** Rows that enter at a layer, their residuals in buffer `stored`; rows from `row0` on are not computed before. */
   starts?: readonly { layer: number; row0: number; rows: number; storedRow: number }[];
+  /** Is the final stream wanted? Where it is not, the plan ends with the last tap or reader: nothing later can change what they saw. True where absent. */
+  final?: boolean;
 }
 
 /** The final stream: where it lies, and whether ln_final was applied already. */
@@ -89,6 +91,8 @@ interface Read {
 class Build {
   private readonly ops: Op[] = [];
   private readonly tapsAt = new Map<string, Tap[]>();
+  /** Operations up to the last one that somebody sees. */
+  private seen = 0;
 
   constructor(
     private readonly planner: Planner,
@@ -100,7 +104,9 @@ class Build {
   all(): { ops: Op[]; stream: Stream } {
     this.embed();
     for (let layer = 0; layer < this.planner.spec.layers; layer++) this.block(layer);
-    return { ops: this.ops, stream: this.final() };
+    const stream = this.final();
+    if (this.input.final === false && this.seen > 0) this.ops.length = this.seen;
+    return { ops: this.ops, stream };
   }
 
   private site(hook: string): Site {
@@ -132,6 +138,7 @@ class Build {
   private hook(name: string, buffer: string, edits: boolean, rows: number, offsetWords = 0): void {
     const at = geometryOf(findHook(this.planner.hooks, name), this.input.keys);
     if (edits) this.edits(name, buffer, rows);
+    const { length } = this.ops;
     for (const read of this.inserts(name)?.reads ?? []) this.ops.push(...read({ hook: name, buffer, rows }));
     for (const tap of this.tapsAt.get(name) ?? [])
       this.ops.push({
@@ -143,6 +150,7 @@ class Build {
         bytes: 4 * tap.rows * at.rowStride,
         hook: name,
       });
+    if (this.ops.length > length) this.seen = this.ops.length;
   }
 
   private rowsAt(layer: number): number {

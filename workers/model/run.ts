@@ -53,17 +53,21 @@ export interface SequenceResult {
   distribution: Distribution[];
 }
 
-/** A dictionary read beside a run: lists of at most `room` latents a row, errors, and reconstructions of `width` words a row where wanted. */
+/**
+ * A dictionary read beside a run: lists of at most `room` latents a row, errors, and reconstructions of `width` words a row where wanted. `bare`:
+ * lists alone, so that nothing is decoded.
+ */
 export interface Measure {
   dictionary: string;
   room: number;
   width: number;
   y: boolean;
+  bare?: true;
 }
 /** Of each row of a sequence, in order. */
 export interface Measured {
   lists: Uint32Array;
-  /** ‖x − y‖, ‖x‖ */
+  /** ‖x − y‖, ‖x‖; empty where the measure is bare */
   errors: Float32Array;
   y?: Float32Array;
 }
@@ -109,9 +113,10 @@ export async function runBatch(
     program.run(Math.max(4, Math.min(64, Math.floor(16384 / planned.rows.length))));
     await gpu.check();
     const bytes = await readback.read(gpu);
+    const whole = measures.map((each, m) => allMeasured(each, m, bytes));
     return planned.laid.map((laid, i) => ({
       ...collect(model, planned, laid, i, bytes),
-      measured: measures.map((each, m) => measured(each, m, laid, bytes)),
+      measured: measures.map((each, m) => measured(each, whole[m], laid)),
     }));
   } finally {
     program?.free();
@@ -201,18 +206,24 @@ export async function planBatch(model: Runtime, sequences: readonly Sequence[], 
     model,
     rows.length,
     edits,
-    measures.map(({ dictionary, room, width, y }, i) => ({
+    measures.map(({ dictionary, room, width, y, bare }, i) => ({
       dictionary,
       room,
       rows: rows.length,
       lists: readback.reserve(`lists/${i}`, 4 * rows.length * listWords(room)),
-      measured: {
-        errors: readback.reserve(`errors/${i}`, 8 * rows.length),
-        ...(y ? { y: readback.reserve(`y/${i}`, 4 * rows.length * width) } : {}),
-      },
+      ...(bare
+        ? {}
+        : {
+            measured: {
+              errors: readback.reserve(`errors/${i}`, 8 * rows.length),
+              ...(y ? { y: readback.reserve(`y/${i}`, 4 * rows.length * width) } : {}),
+            },
+          }),
     })),
   );
-  const input: PlanInput = { rows: rows.length, cache, keys: longest, sites: edits.sites, taps, inserts: dictionaries.inserts, starts };
+  const final = sequences.some(({ logits, distribution }) => logits.length + (distribution?.positions.length ?? 0) > 0);
+  const { sites } = edits;
+  const input: PlanInput = { rows: rows.length, cache, keys: longest, sites, taps, inserts: dictionaries.inserts, starts, final };
   const built = plan(planner, input);
   const ops = [...dictionaries.setup, ...built.ops];
   // Logits, in chunks: gathered rows → ln_final, W_U → copied out whole, or reduced on the spot.
@@ -338,12 +349,24 @@ function collect(model: Runtime, planned: Planned, laid: Laid, index: number, by
   return { taps, logits, distribution: rows.map((row) => ({ ...row, top: row.top.slice(0, sequence.distribution?.top ?? 0) })) };
 }
 
-function measured({ room, width, y }: Measure, index: number, { row0, count }: Laid, bytes: (key: string) => ArrayBuffer): Measured {
+interface Whole {
+  lists: ArrayBuffer;
+  errors: ArrayBuffer;
+  y: ArrayBuffer;
+}
+/** Of all rows; fetched once, a fetch being a copy. */
+function allMeasured({ y, bare }: Measure, index: number, bytes: (key: string) => ArrayBuffer): Whole {
+  const some = (wanted: boolean, key: string): ArrayBuffer => (wanted ? bytes(`${key}/${index}`) : new ArrayBuffer(0));
+  return { lists: bytes(`lists/${index}`), errors: some(!bare, 'errors'), y: some(y && !bare, 'y') };
+}
+
+function measured({ room, width, y, bare }: Measure, whole: Whole | undefined, { row0, count }: Laid): Measured {
+  if (!whole) throw new LabError('internal', 'A measure gave nothing.', 'Please report this.');
   const words = listWords(room);
   return {
-    lists: new Uint32Array(bytes(`lists/${index}`), 4 * row0 * words, count * words),
-    errors: new Float32Array(bytes(`errors/${index}`), 8 * row0, 2 * count),
-    ...(y ? { y: new Float32Array(bytes(`y/${index}`), 4 * row0 * width, count * width) } : {}),
+    lists: new Uint32Array(whole.lists, 4 * row0 * words, count * words),
+    errors: bare ? new Float32Array(0) : new Float32Array(whole.errors, 8 * row0, 2 * count),
+    ...(y && !bare ? { y: new Float32Array(whole.y, 4 * row0 * width, count * width) } : {}),
   };
 }
 

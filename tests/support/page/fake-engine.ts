@@ -71,10 +71,20 @@ export const fakeEngine: EngineApi = {
     }),
   attach: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   detach: () => Promise.resolve(),
+  neurons: () => Promise.resolve([]),
   encode: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   latent: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   evaluate: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
-  checkContract: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
+  promotes: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
+  contrast: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
+  similar: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
+  openSurvey: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
+  holdsSurvey: () => Promise.resolve(false),
+  survey: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
+  surveyed: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
+  packSurvey: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
+  closeSurvey: () => Promise.resolve(),
+  dashboard: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   async use(record, _options, _special, _job, progress) {
     for (let i = 1; i <= 8; i++) {
       progress?.({ stage: 'Loading to the GPU', done: i * 7.6e5, of: 6.1e6 });

@@ -60,6 +60,8 @@ export const fakeFiles: FilesApi = {
       dictionaries: [],
       vectors: [],
       texts: [],
+      labels: [],
+      embedders: [],
       ignored: [{ file: 'README.md', why: 'not a model file' }],
     };
     return opened;
@@ -88,6 +90,8 @@ export const fakeFiles: FilesApi = {
     vectors.delete(id);
     return Promise.resolve(shelf.keep(shelf.models().filter((model) => model.id !== id)));
   },
+  embedders: () => Promise.resolve([]),
+  embedder: () => Promise.reject(new LabError('embedder-unknown', 'No embedding model is on the shelf.', 'Drop one.')),
   vocabulary: () =>
     Promise.resolve({ pieces: PIECES, special: [BOS, EOS, START, END], bos: BOS, eos: [EOS], prependBos: true, chat: query() !== 'base' }),
   tokenize: (_model, text, bos = true) => {
@@ -118,7 +122,22 @@ export const fakeFiles: FilesApi = {
   openVectors: () => Promise.resolve([]),
   dictionaries: () => Promise.resolve([]),
   dictionary: () => Promise.reject(new LabError('dictionary-unknown', 'That dictionary is not on the shelf.', 'Drop it again.')),
+  labels: () => Promise.reject(new LabError('dictionary-unknown', 'That dictionary is not on the shelf.', 'Drop it again.')),
+  label: () => Promise.reject(new LabError('dictionary-unknown', 'That dictionary is not on the shelf.', 'Drop it again.')),
+  openLabels: () => Promise.reject(new LabError('dictionary-unknown', 'That dictionary is not on the shelf.', 'Drop it again.')),
+  exportLabels: () => Promise.reject(new LabError('dictionary-unknown', 'That dictionary is not on the shelf.', 'Drop it again.')),
+  findLabels: () => Promise.reject(new LabError('dictionary-unknown', 'That dictionary is not on the shelf.', 'Drop it again.')),
   overrideContract: () => Promise.reject(new LabError('dictionary-unknown', 'That dictionary is not on the shelf.', 'Drop it again.')),
+  texts: () => Promise.resolve([]),
+  textOf: () => Promise.reject(new LabError('text-unknown', 'That text is not on the shelf.', 'Drop it again.')),
+  readText: () => Promise.reject(new LabError('text-unknown', 'That text is not on the shelf.', 'Drop it again.')),
+  nextTokens: () => Promise.reject(new LabError('text-unknown', 'That text is not on the shelf.', 'Drop it again.')),
+  closeText: () => Promise.resolve(),
+  survey: () => Promise.resolve(undefined),
+  surveyId: () => Promise.resolve('survey'),
+  surveys: () => Promise.resolve([]),
+  keepSurvey: () => Promise.resolve(),
+  forgetSurvey: () => Promise.resolve(),
   keepVector: (made, data) => {
     const kept = { ...made, id: `v${vectors.size + 1}-${Math.round(norm(data) * 1000)}` };
     vectors.set(kept.id, { info: kept, data });

@@ -203,14 +203,16 @@ describe('a contract', () => {
 });
 
 describe('the database', () => {
-  const made = (from: number): string[] => {
+  const made = (...there: string[]): string[] => {
     const names: string[] = [];
-    upgrade({ createObjectStore: (name) => names.push(name) }, from);
+    upgrade({ objectStoreNames: { contains: (name) => there.includes(name) }, createObjectStore: (name) => names.push(name) });
     return names;
   };
-  it('gains a store for dictionaries in its second version, what it keeps untouched', () => {
-    expect(DATABASE_VERSION).toBe(2);
-    expect(made(0)).toEqual(['models', 'vectors', 'dictionaries']);
-    expect(made(1)).toEqual(['dictionaries']);
+  it('gains the stores that it has not, what it keeps untouched', () => {
+    expect(DATABASE_VERSION).toBe(5);
+    expect(made()).toEqual(['models', 'vectors', 'dictionaries', 'embedders', 'labels', 'texts', 'surveys']);
+    expect(made('models', 'vectors')).toEqual(['dictionaries', 'embedders', 'labels', 'texts', 'surveys']);
+    expect(made('models', 'vectors', 'dictionaries', 'labels', 'texts', 'surveys')).toEqual(['embedders']);
+    expect(made('models', 'vectors', 'dictionaries', 'embedders', 'labels', 'texts', 'surveys')).toEqual([]);
   });
 });

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ModelInfo, Opened } from '../../../workers/api';
-import { DemoWorld, MODEL_FILES, readState } from '../../../src/lab/demo';
+import { DemoWorld, DICTIONARIES, DICTIONARY_FILES, MODEL_FILES, readState } from '../../../src/lab/demo';
+import { LabError } from '../../../workers/errors';
 import { refusal } from '../refusal';
 
 const opened = (...ids: string[]): Opened => ({
@@ -8,6 +9,8 @@ const opened = (...ids: string[]): Opened => ({
   dictionaries: [],
   vectors: [],
   texts: [],
+  labels: [],
+  embedders: [],
   ignored: [],
 });
 
@@ -52,7 +55,7 @@ describe('the demo world', () => {
     demo.removed('m');
     expect(new DemoWorld(kept).state).toMatchObject({ model: 'm', removed: true });
     await demo.shelve(() => Promise.resolve(opened('m')));
-    expect(new DemoWorld(kept).state).toMatchObject({ model: 'm', removed: false, vectors: false });
+    expect(new DemoWorld(kept).state).toMatchObject({ model: 'm', removed: false, vectors: false, dictionaries: false });
   });
 
   it('has its vectors fetched once, and not for a model that is not there', async () => {
@@ -64,6 +67,38 @@ describe('the demo world', () => {
     demo.vectorsKept();
     expect(await demo.vectors()).toBeUndefined();
     expect(await new DemoWorld(kept).vectors()).toBeUndefined();
+  });
+
+  it('puts its dictionaries on the shelf once, whole, by the import given, and never again what was removed', async () => {
+    const kept = storage();
+    const demo = new DemoWorld(kept);
+    const opens: string[][] = [];
+    const open = (files: { path: string }[]) => Promise.resolve(void opens.push(files.map(({ path }) => path)));
+    await demo.follow(open);
+    expect(opens, 'no model is there').toEqual([]);
+    await demo.shelve(() => Promise.resolve(opened('m')));
+    await Promise.all([demo.follow(open), demo.follow(open)]);
+    const paths = DICTIONARIES.flatMap((folder) => DICTIONARY_FILES.map((file) => `${folder}/${file}`));
+    expect(opens).toEqual([paths]);
+    expect(asked.slice(-paths.length)).toEqual(paths.map((path) => `http://a.test/sub/demo/dictionaries/${path}`));
+    await new DemoWorld(kept).follow(open);
+    demo.removed('m');
+    await new DemoWorld(kept).follow(open);
+    expect(opens).toHaveLength(1);
+    await demo.shelve(() => Promise.resolve(opened('m')));
+    await demo.follow(open);
+    expect(opens, 'asked for again, it comes whole').toHaveLength(2);
+  });
+
+  it('has dictionaries that could not be put on the shelf come another time', async () => {
+    const demo = new DemoWorld(storage());
+    await demo.shelve(() => Promise.resolve(opened('m')));
+    expect((await refusal(() => demo.follow(() => Promise.reject(new LabError('storage-full', 'Full.', 'Make room.'))))).code).toBe(
+      'storage-full',
+    );
+    expect(demo.state.dictionaries).toBe(false);
+    await demo.follow(() => Promise.resolve());
+    expect(demo.state.dictionaries).toBe(true);
   });
 
   it('says what is wrong, and can be asked again', async () => {
@@ -79,6 +114,6 @@ describe('the demo world', () => {
 
   it('reads back whatever was kept', () => {
     for (const json of [null, '', '[]', 'null', '7', '{"removed":1,"model":3}', '{'])
-      expect(readState(json)).toEqual({ removed: false, vectors: false });
+      expect(readState(json)).toEqual({ removed: false, vectors: false, dictionaries: false });
   });
 });

@@ -41,7 +41,7 @@ function made() {
         ? Promise.resolve(info)
         : Promise.reject(Object.assign(new Error('none'), { code: 'latent-range', hint: '', message: 'none' })),
   } as unknown as Lab;
-  const machine = { model: { id: 'm' }, special: new Set([0]) };
+  const machine = { model: { id: 'm' }, special: new Set([0]), neurons: [] as DictionaryInfo[] };
   const shelf = { dictionaries: [dictionary('other', ['x']), dictionary('d', ['m'])] };
   const prompt = { selected: undefined as number | undefined, tokens: [0, 7, 8].map((id) => ({ id, piece: `${id}`, probability: NaN })) };
   const dials = new Dials(
@@ -190,5 +190,53 @@ describe('a dial of a latent', () => {
     if (!reading) return;
     expect(share(dial, 1, reading)).toBeCloseTo((((16 - 2 + 16 - 4) / 2) * 0.5) / 5);
     expect(share({ ...dial, latent: { dictionary: 'd', latent: 1, op: 'add' } }, 1, reading)).toBeCloseTo((16 * 0.5) / 5);
+  });
+});
+
+describe('the model’s own neurons', () => {
+  const neurons = (layer: number, model: string): DictionaryInfo => ({
+    ...dictionary(`neurons:blocks.${layer}`, [model]),
+    kind: 'neurons',
+    hookOut: `blocks.${layer}.mlp.hook_post`,
+  });
+  const withNeurons = () => {
+    const all = made();
+    all.machine.neurons = [0, 1, 2].map((layer) => neurons(layer, 'm'));
+    const dials = new Dials(
+      {} as Lab,
+      () => all.machine.model.id,
+      () => [...all.shelf.dictionaries, ...all.machine.neurons],
+    );
+    return { ...all, dials };
+  };
+
+  it('are chosen by layer, the middle one first; nobody looks at them unasked', () => {
+    const { features, shelf } = withNeurons();
+    shelf.dictionaries = [];
+    expect([features.dictionary, features.layer]).toEqual([undefined, undefined]);
+    features.chooseNeurons();
+    expect([features.working?.id, features.layer, features.watched]).toEqual(['neurons:blocks.1', 1, 'neurons:blocks.1']);
+    features.chooseNeurons(2);
+    expect(features.layer).toBe(2);
+    features.keepOnly([]);
+    expect(features.chosen, 'they leave with no shelf').toBe('neurons:blocks.2');
+  });
+
+  it('of another model are not these: what was read is forgotten, the dial rests, and a new one is another', async () => {
+    const { features, machine, dials } = withNeurons();
+    features.chooseNeurons(1);
+    await features.run();
+    expect(features.tokens).toHaveLength(3);
+    features.forget();
+    expect(features.tokens).toEqual([]);
+    const dial = dials.addLatent(neurons(1, 'm'), 3, -8);
+    expect(dial).toMatchObject({ name: 'neuron 3 · res neurons:blocks.1', model: 'm', value: -8, reach: 16, at: 'blocks.1.mlp.hook_post' });
+    expect(dials.rests(dial)).toBe(false);
+    machine.model = { id: 'n' };
+    machine.neurons = [neurons(1, 'n')];
+    expect(dials.rests(dial)).toBe(true);
+    expect(dials.addLatent(neurons(1, 'n'), 3, 5).id).not.toBe(dial.id);
+    dials.keepLatents();
+    expect(dials.list).toHaveLength(2);
   });
 });

@@ -17,6 +17,23 @@ const rows: SparseRows['rows'] = [
 ];
 const bos = new Set([0]);
 
+it('of either sign rank by magnitude, and keep their sign', () => {
+  const signed: SparseRows['rows'] = [
+    [],
+    [
+      [4, -6],
+      [2, 3],
+    ],
+    [[4, 5]],
+  ].map((row) => row as [number, number][]);
+  expect(activeAt(signed, 1, tokensOf(signed), 'value').map(({ latent }) => latent)).toEqual([4, 2]);
+  expect(strongest(signed, new Set(), 2)).toEqual([
+    { latent: 4, peak: -6 },
+    { latent: 2, peak: 3 },
+  ]);
+  expect(startOf(signed, 4, new Set())).toBe(-24);
+});
+
 describe('latents of a prompt', () => {
   it('stand by value, or the rarest first', () => {
     const tokens = tokensOf(rows);
@@ -33,6 +50,28 @@ describe('latents of a prompt', () => {
       { latent: 1, value: 4, tokens: 2 },
     ]);
     expect(activeAt(rows, 7, tokens, 'value')).toEqual([]);
+  });
+
+  it('rare is what a survey has counted, where it has counted all of them', () => {
+    const [one] = [[[1, 2] as [number, number], [3, 1] as [number, number]]];
+    const known = (of: Record<number, number>) => ({ label: () => undefined, density: (latent: number) => of[latent] });
+    const order = (of: Record<number, number>) => activeAt([one], 0, tokensOf([one]), 'rarity', known(of)).map(({ latent }) => latent);
+    expect(order({ 1: 0.2, 3: 0.01 })).toEqual([3, 1]);
+    expect(order({ 1: 0.01, 3: 0.2 })).toEqual([1, 3]);
+    expect(order({ 3: 0.2 }), 'else by this prompt, then by value').toEqual([1, 3]);
+  });
+
+  it('by label: those that have one first, by the alphabet, the rest by value', () => {
+    const row: [number, number][] = [
+      [1, 9],
+      [2, 1],
+      [3, 2],
+      [4, 10],
+      [5, 3],
+    ];
+    const text: Record<number, string> = { 2: 'Élan', 3: 'layer 10', 5: 'layer 9' };
+    const known = { label: (latent: number) => text[latent], density: () => undefined };
+    expect(activeAt([row], 0, tokensOf([row]), 'label', known).map(({ latent }) => latent)).toEqual([2, 5, 3, 4, 1]);
   });
 
   it('are ranked without special tokens, unless there are no others', () => {

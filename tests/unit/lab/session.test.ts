@@ -20,7 +20,7 @@ const session: Session = {
     ],
   },
   instrument: 'features',
-  features: { dictionary: 'dict', latent: 12, live: false },
+  features: { dictionary: 'dict', latent: 12, beside: 'wide', live: false },
   dials: [
     {
       id: 'l',

@@ -5,7 +5,7 @@ import type { EngineApi, FilesApi } from '../../../workers/contract';
 import { LabError } from '../../../workers/errors';
 import { Coming } from '../../../src/lab/coming';
 import { Text } from '../../../src/lab/text';
-import { cut, names, useDictionaries } from '../../../src/lab/use-dictionaries';
+import { cut, names, neuronsOf, useDictionaries } from '../../../src/lab/use-dictionaries';
 
 const vocabulary = { pieces: ['<s>', ' a', ' b', ' c'], special: [0], bos: 0, eos: [0], prependBos: true, chat: false };
 
@@ -18,6 +18,18 @@ function made(context = 4) {
     tokenize: (_: string, text: string) =>
       Promise.resolve({ ids: [0, ...[...text].map((letter) => 'abc'.indexOf(letter) + 1)], pieces: [] }),
     overrideContract: (id: string, change: unknown) => note('override', [id, change], undefined),
+    readText: (request: unknown) => note('read', request, 'r'),
+    nextTokens: (_: string, tokens: number) =>
+      note('next', tokens, {
+        cursor: '',
+        ids: Uint32Array.of(0, 1, 2, 0, 3, 1, 0, 2),
+        lengths: Uint32Array.of(3, 3, 2),
+        ended: false,
+        skipped: 0,
+        from: 0,
+        to: 1,
+      }),
+    closeText: (id: string) => note('close', id, undefined),
     dictionaries: () => Promise.resolve([{ id: 'd' } as DictionaryInfo]),
   } as unknown as Remote<FilesApi>;
   const engine = {
@@ -72,9 +84,31 @@ describe('evaluate', () => {
     ]);
   });
 
+  it('reads the beginning of an opened text, to the token, and gives densities where they are asked for', async () => {
+    const { calls, lab } = made();
+    expect(await lab.quality({ dictionary: 'd', text: 'text-1', tokens: 5 })).toEqual({ scores: { l0: 3 }, density: new Float32Array(2) });
+    expect(calls).toEqual([
+      ['attach', 'd'],
+      ['read', { model: 'm', text: 'text-1', context: 4, bos: true }],
+      ['next', 5],
+      ['close', 'r'],
+      [
+        'evaluate',
+        {
+          dictionary: 'd',
+          texts: [
+            [0, 1, 2],
+            [0, 3],
+          ],
+          special: [0],
+        },
+      ],
+    ]);
+  });
+
   it('refuses what is no list of texts, and stops when it is told to', async () => {
     const { calls, lab } = made();
-    expect(await code(lab.evaluate({ dictionary: 'd', text: 'abc' as unknown as string[] }))).toBe('request-invalid');
+    expect(await code(lab.evaluate({ dictionary: 'd', text: [5] as unknown as string[] }))).toBe('request-invalid');
     const stop = new AbortController();
     stop.abort();
     expect(await code(lab.evaluate({ dictionary: 'd', text: ['ab'] }, { signal: stop.signal }))).toBe('cancelled');
@@ -120,4 +154,12 @@ it('names: a generation needs the dictionaries that it watches and edits', () =>
   expect(names({ watch: ['d'] }, 'd')).toBe(true);
   expect(names({ edits: [{ kind: 'latent', dictionary: 'd', latent: 1, op: 'set', value: 1 }] }, 'd')).toBe(true);
   expect(names({ edits: [{ kind: 'add', vector: 'd', scale: 1 }] }, 'd')).toBe(false);
+});
+
+it('neurons of the model in use are found by their id, and only those there are', async () => {
+  const engine = {
+    neurons: () => Promise.resolve([{ id: 'neurons:blocks.0', hookOut: 'blocks.0.mlp.hook_post' }]),
+  } as unknown as Remote<EngineApi>;
+  expect(await neuronsOf(engine, 'neurons:blocks.0')).toMatchObject({ hookOut: 'blocks.0.mlp.hook_post' });
+  expect(await code(neuronsOf(engine, 'neurons:blocks.1'))).toBe('dictionary-unknown');
 });

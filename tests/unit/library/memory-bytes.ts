@@ -29,6 +29,10 @@ export class MemoryBytes implements ByteStore {
   size(path: string): Promise<number | undefined> {
     return Promise.resolve(this.files.get(path)?.length);
   }
+  blob(path: string): Promise<Blob> {
+    const bytes = this.files.get(path);
+    return bytes ? Promise.resolve(new Blob([bytes.slice()])) : Promise.reject(new Error(`no ${path}`));
+  }
   folders(): Promise<string[]> {
     return Promise.resolve([...new Set([...this.files.keys()].map((path) => path.split('/')[0] ?? ''))]);
   }

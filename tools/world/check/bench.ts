@@ -143,6 +143,15 @@ export class Benches {
     return (page.evaluate as (question: (given: I) => Promise<O>, given: I) => Promise<O>)(question, given);
   }
 
+  /** One question to every page; the first one's answer. */
+  async everywhere<I, O>(question: (given: I) => Promise<O>, given: I): Promise<O> {
+    const [answer] = await Promise.all(
+      this.pages.map((page) => (page.evaluate as (question: (given: I) => Promise<O>, given: I) => Promise<O>)(question, given)),
+    );
+    if (answer === undefined) throw new Error('no page');
+    return answer;
+  }
+
   /** Whole questions, one item each, over all pages. */
   each<I, O>(items: readonly I[], question: (given: I) => Promise<O>): Promise<O[]> {
     return this.spread(items, 1, async (page, [one]) => [

@@ -139,3 +139,44 @@ export async function patched(given: {
     corrupted: difference(base),
   };
 }
+
+/** The dictionaries on the shelf that fit the model in use, once there are so many: the page brings the demo's when it has come to rest. */
+export async function shelved(count: number): Promise<{ id: string; name: string; hook: string; latents: number }[]> {
+  for (let tries = 0; tries < 120; tries++) {
+    const all = await window.lab.dictionaries();
+    if (all.length >= count) return all.map(({ id, name, hookOut, latents }) => ({ id, name, hook: hookOut, latents }));
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  throw new Error(`The shelf does not hold ${count} dictionaries.`);
+}
+
+export const evaluated = (given: { dictionary: string; text: string[] }): Promise<Record<string, number>> => window.lab.evaluate(given);
+
+/** Where the latents asked for are active ([row, latent, value] of every text), and which latents were active at all, special tokens aside. */
+export async function encodings(given: {
+  dictionary: string;
+  latents: number[];
+  texts: number[][];
+}): Promise<{ active: [number, number, number][][]; seen: number[]; positions: number }> {
+  const { lab } = window;
+  const special = new Set((await lab.special()).ids);
+  const asked = new Set(given.latents);
+  const seen = new Set<number>();
+  const active: [number, number, number][][] = [];
+  let positions = 0;
+  for (const prompt of given.texts) {
+    const { rows, truncated } = await lab.encode({ dictionary: given.dictionary, prompt });
+    if (truncated) throw new Error('More latents were active than an encoding lists.');
+    const found: [number, number, number][] = [];
+    rows.forEach((row, r) => {
+      if (special.has(prompt[r] ?? -1)) return;
+      positions++;
+      for (const [latent, value] of row) {
+        seen.add(latent);
+        if (asked.has(latent)) found.push([r, latent, value]);
+      }
+    });
+    active.push(found);
+  }
+  return { active, seen: [...seen], positions };
+}

@@ -3,12 +3,15 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Benches } from './bench';
+import { encoder } from '../stream';
 import { judge, table, type Claim, type Result } from './claim';
+import { dictionaries } from './dictionaries';
 import { facts } from './facts';
 import { hashes } from './files';
 import { heads } from './heads';
 import { indirectObjects } from './indirect-objects';
 import { induction } from './induction';
+import { latents } from './latents';
 import { mood } from './mood';
 import { parser } from './parser';
 import { patching } from './patching';
@@ -30,9 +33,24 @@ export const options = {
 export async function main(root: string, args: readonly string[]): Promise<void> {
   const { values } = parseArgs({ args: [...args], options });
   const vectors = values.vectors ?? join(root, 'dist', 'demo', 'vectors.safetensors');
-  const claims: Claim[] = [parser, facts, indirectObjects, induction, patching, heads, refusal(vectors), mood(vectors), sampled].filter(
-    ({ name }) => values.only === '' || values.only.split(',').some((part) => name.includes(part.trim())),
-  );
+  const demo = join(root, 'dist', 'demo');
+  const model = values.model ?? join(demo, 'lanternwick');
+  const { encode } = encoder(model);
+  const length = (text: string): number => encode(text).ids.length;
+  const ofDictionaries = [dictionaries(length), latents(join(demo, 'dictionaries'), model)];
+  const every: Claim[] = [
+    parser,
+    facts,
+    indirectObjects,
+    induction,
+    patching,
+    heads,
+    ...ofDictionaries,
+    refusal(vectors),
+    mood(vectors),
+    sampled,
+  ];
+  const claims = every.filter(({ name }) => values.only === '' || values.only.split(',').some((part) => name.includes(part.trim())));
   const started = performance.now();
   const benches = await Benches.open({
     dist: join(root, 'dist'),
@@ -63,7 +81,7 @@ export async function main(root: string, args: readonly string[]): Promise<void>
   console.log(
     `\n${table(results)}\n\n${pass ? 'PASS' : 'FAIL'}: ${results.filter((result) => result.pass).length} of ${results.length} claims, ${(seconds / 60).toFixed(1)} minutes`,
   );
-  const files = hashes(values.model ?? join(root, 'dist', 'demo', 'lanternwick'), vectors);
+  const files = hashes(model, vectors, join(demo, 'dictionaries'));
   mkdirSync(values.out, { recursive: true });
   writeFileSync(
     join(values.out, 'check.json'),

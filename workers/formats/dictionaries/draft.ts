@@ -34,6 +34,8 @@ export interface DictionaryDraft {
   spec: DictionarySpec;
   /** The model it says that it was trained on. */
   model?: string;
+  /** Its id on Neuronpedia. */
+  neuronpedia?: string;
   promised: { l0?: number; fvu?: number };
   tensors: CanonicalTensor[];
   /** What a person should know of how it was read. */

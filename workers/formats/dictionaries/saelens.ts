@@ -102,11 +102,13 @@ async function read(place: Place, cfg: Dropped, weights: Dropped, sparsity: Drop
   const assembled = await assemble(where, file, spec, plan, ignorable);
   const l0 = sparsity && (await meanActive(place, sparsity));
   const model = textIf(metadata, 'model_name');
+  const neuronpedia = textIf(metadata, 'neuronpedia_id');
   return {
-    name: textIf(metadata, 'neuronpedia_id') ?? nameFrom(place.folder, spec.hookIn),
+    name: neuronpedia ?? nameFrom(place.folder, spec.hookIn),
     format: 'SAELens',
     spec,
     ...(model !== undefined && { model }),
+    ...(neuronpedia !== undefined && { neuronpedia }),
     promised: l0 === undefined ? {} : { l0 },
     tensors: assembled.tensors,
     notes: [...notes, ...assembled.notes],
