@@ -2,7 +2,7 @@
  * The wrong-convention warning, on dictionaries that were really trained: silent on each as it was trained, and naming the convention where one is
  * planted wrong. What is found of the right ones is what `evaluate` finds.
  */
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import type { ContractCheck } from '../../workers/api';
 import type { DictionaryRecord } from '../../workers/contract';
 import type { Contract, DictionarySpec } from '../../workers/dictionary/spec';
@@ -16,6 +16,9 @@ import { contractTexts } from '../../src/lab/contract-texts';
 import { VARIANTS } from '../support/engine';
 import type { ReadDictionary } from '../support/read-dictionary';
 import { awkwardModel, loadTrained, TRAINED, type TrainedName } from './trained';
+
+// A software renderer reads some hundred positions for each of these, perhaps beside other work.
+vi.setConfig({ testTimeout: 360_000 });
 
 const readers = new Map<string, ReadDictionary['reader']>();
 const records = new Map<string, DictionaryRecord>();
