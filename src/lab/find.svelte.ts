@@ -156,7 +156,11 @@ const stores = new WeakMap<object, FindStore>();
 /** One a bench. */
 export function findOf(bench: { lab: Lab; machine: Machine; features: FeaturesStore; prompt: PromptStore }): FindStore {
   const { lab, machine, features, prompt } = bench;
-  const there = stores.get(bench) ?? new FindStore(lab, machine, features, prompt);
-  stores.set(bench, there);
-  return there;
+  const there = stores.get(bench);
+  if (there) return there;
+  // In a root of its own: what is derived in a component would end with it.
+  $effect.root(() => {
+    stores.set(bench, new FindStore(lab, machine, features, prompt));
+  });
+  return findOf(bench);
 }
