@@ -14,6 +14,8 @@ const VECTORS = 'demo/vectors.safetensors';
 export const DICTIONARIES = ['lanternwick-l0-2k', 'lanternwick-l1-2k', 'lanternwick-l1-512'] as const;
 export const DICTIONARY_FILES = ['cfg.json', 'sae_weights.safetensors', 'labels.json'] as const;
 const DICTIONARY_FOLDER = 'demo/dictionaries';
+/** Documents of the town that no training has read, for whoever has no text at hand. It stands on the shelf under this name. */
+export const TEXTS = { at: 'demo/texts.txt', name: 'Lanternwick, unread.txt' };
 const KEY = 'loupe.demo.1';
 
 export interface DemoState {
@@ -23,7 +25,7 @@ export interface DemoState {
   removed: boolean;
   /** Its vectors were put on the shelf; those that are gone were removed. */
   vectors: boolean;
-  /** Its dictionaries likewise. */
+  /** Its dictionaries and its text likewise. */
   dictionaries: boolean;
 }
 
@@ -65,6 +67,11 @@ async function fetched(path: string): Promise<File> {
     `The demo world is not whole on this site: ${name} answered ${response.status}.`,
     'Whoever published this copy left it out. Everything else works: drop a model of your own.',
   );
+}
+
+/** A fetched file under the name that it has on the shelf. */
+async function renamed(at: string, path: string): Promise<File> {
+  return new File([await fetched(at)], path.slice(path.lastIndexOf('/') + 1));
 }
 
 interface Storage {
@@ -147,7 +154,7 @@ export class DemoWorld {
   vectorsKept(): void {
     this.#set({ vectors: true });
   }
-  /** Puts its dictionaries on the shelf by the import given, where they are due: once, after the model is there, and never again what was removed. */
+  /** Puts its dictionaries and its text on the shelf by the import given, where they are due: once, after the model is there, and never again what was removed. */
   follow(open: (files: OpenedFile[]) => Promise<unknown>): Promise<void> {
     const { model, removed, dictionaries } = this.#state;
     if (model === undefined || removed || dictionaries) return Promise.resolve();
@@ -157,7 +164,8 @@ export class DemoWorld {
 
   async #follow(open: (files: OpenedFile[]) => Promise<unknown>): Promise<void> {
     const paths = DICTIONARIES.flatMap((folder) => DICTIONARY_FILES.map((file) => `${folder}/${file}`));
-    await open(await Promise.all(paths.map(async (path) => ({ path, file: await fetched(`${DICTIONARY_FOLDER}/${path}`) }))));
+    const wanted = [...paths.map((path) => ({ path, at: `${DICTIONARY_FOLDER}/${path}` })), { path: TEXTS.name, at: TEXTS.at }];
+    await open(await Promise.all(wanted.map(async ({ path, at }) => ({ path, file: await renamed(at, path) }))));
     this.#set({ dictionaries: true });
   }
 }

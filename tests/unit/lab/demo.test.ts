@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ModelInfo, Opened } from '../../../workers/api';
-import { DemoWorld, DICTIONARIES, DICTIONARY_FILES, MODEL_FILES, readState } from '../../../src/lab/demo';
+import { DemoWorld, DICTIONARIES, DICTIONARY_FILES, MODEL_FILES, readState, TEXTS } from '../../../src/lab/demo';
 import { LabError } from '../../../workers/errors';
 import { refusal } from '../refusal';
 
@@ -79,8 +79,10 @@ describe('the demo world', () => {
     await demo.shelve(() => Promise.resolve(opened('m')));
     await Promise.all([demo.follow(open), demo.follow(open)]);
     const paths = DICTIONARIES.flatMap((folder) => DICTIONARY_FILES.map((file) => `${folder}/${file}`));
-    expect(opens).toEqual([paths]);
-    expect(asked.slice(-paths.length)).toEqual(paths.map((path) => `http://a.test/sub/demo/dictionaries/${path}`));
+    expect(opens).toEqual([[...paths, TEXTS.name]]);
+    expect(asked.slice(-paths.length - 1)).toEqual(
+      [...paths.map((path) => `dictionaries/${path}`), 'texts.txt'].map((path) => `http://a.test/sub/demo/${path}`),
+    );
     await new DemoWorld(kept).follow(open);
     demo.removed('m');
     await new DemoWorld(kept).follow(open);
