@@ -35,13 +35,7 @@ import { Attached, normAt, type OpenTensors } from './engine-dictionaries';
 import { neuronsInfo } from './dictionary/neurons';
 import { Queue } from './engine-queue';
 import type { Surveys } from './engine-surveys';
-import { checkContract } from './experiments/check-contract';
-import { contrast } from './experiments/contrast';
 import { encode } from './experiments/encode';
-import { evaluate } from './experiments/evaluate';
-import { latentWeights } from './experiments/latent';
-import { promotes } from './experiments/promotes';
-import { similar } from './experiments/similar';
 import { later } from './later';
 import { capacityOf, compileFor, decodeOps, resultCopy, watchesOf } from './model/decode';
 import { Generation } from './model/generate';
@@ -87,6 +81,8 @@ export class Engine implements EngineApi {
   private events: ((event: EngineEvent) => void) | undefined;
   private readonly queue = new Queue();
   private readonly attached: Attached;
+  /** What is asked of dictionaries once there are any: not needed to start. */
+  private readonly asking = later(() => import('./engine-asking'));
   private readonly surveying = later(async () => {
     const { dashboard, sequencesOf, Surveys } = await import('./engine-surveys');
     return { dashboard, sequencesOf, surveys: new Surveys() };
@@ -302,25 +298,29 @@ export class Engine implements EngineApi {
   }
 
   latent({ dictionary, latent, top }: { dictionary: string; latent: number; top: number }): Promise<EngineLatent> {
-    return this.steady(() => latentWeights(this.need(), this.attached.get(dictionary), latent, top));
+    return this.steady(async () => (await this.asking()).latentWeights(this.need(), this.attached.get(dictionary), latent, top));
   }
 
   promotes(request: EnginePromotes): Promise<FoundLatents> {
-    return this.steady(() => promotes(this.need(), this.attached.get(request.dictionary), request));
+    return this.steady(async () => (await this.asking()).promotes(this.need(), this.attached.get(request.dictionary), request));
   }
 
   contrast(request: EngineContrast, job: string, progress?: (done: number, of: number) => void): Promise<FoundLatents> {
     return this.job(job, (signal) =>
-      this.steady(() => {
+      this.steady(async () => {
         const model = this.need();
         for (const { ids } of [...request.here, ...request.not]) checkIds(model, ids);
-        return contrast(model, this.attached.get(request.dictionary), request, progress, () => throwIfAborted(signal));
+        return (await this.asking()).contrast(model, this.attached.get(request.dictionary), request, progress, () =>
+          throwIfAborted(signal),
+        );
       }),
     );
   }
 
   similar(request: EngineSimilar): Promise<{ latent: number; cosine: number }[]> {
-    return this.steady(() => similar(this.need(), this.attached.get(request.dictionary), this.attached.get(request.other), request));
+    return this.steady(async () =>
+      (await this.asking()).similar(this.need(), this.attached.get(request.dictionary), this.attached.get(request.other), request),
+    );
   }
 
   evaluate(
@@ -329,10 +329,12 @@ export class Engine implements EngineApi {
     progress?: (done: number, of: number) => void,
   ): Promise<{ scores: Record<string, number>; density: Float64Array }> {
     return this.job(job, (signal) =>
-      this.steady(() => {
+      this.steady(async () => {
         const model = this.need();
         for (const ids of request.texts) checkIds(model, ids);
-        return evaluate(model, this.attached.get(request.dictionary), request, progress, () => throwIfAborted(signal));
+        return (await this.asking()).evaluate(model, this.attached.get(request.dictionary), request, progress, () =>
+          throwIfAborted(signal),
+        );
       }),
     );
   }
@@ -343,12 +345,12 @@ export class Engine implements EngineApi {
     progress?: (done: number, of: number) => void,
   ): Promise<ContractCheck> {
     return this.job(job, (signal) =>
-      this.steady(() => {
+      this.steady(async () => {
         const model = this.need();
         for (const ids of [...request.texts, ...request.others]) checkIds(model, ids);
         const dictionary = this.attached.ofShelf(request.dictionary);
         const call = { ...request, ...normAt(model, dictionary.spec.hookIn) };
-        return checkContract(model, dictionary, call, progress, () => throwIfAborted(signal));
+        return (await this.asking()).checkContract(model, dictionary, call, progress, () => throwIfAborted(signal));
       }),
     );
   }
