@@ -6,6 +6,7 @@ import type { EngineApi, EngineEdit, FilesApi } from '../../workers/contract';
 import { LabError, throwIfAborted } from '../../workers/errors';
 import type { Coming } from './coming';
 import { asJob, told } from './jobs';
+import { isNeurons } from './neurons';
 import { count } from './requests';
 import type { Text } from './text';
 
@@ -96,21 +97,23 @@ export function useDictionaries(
         job,
         (id) => engine.cancel(id),
         async (id) => {
-          const { contractTexts } = await import('./contract-texts');
-          const record = await files.dictionary(dictionary);
           await attach(dictionary);
-          const { bos, special } = await text.vocabulary();
+          // The model's own neurons have no contract, and the engine says so.
+          const record = isNeurons(dictionary) ? undefined : await files.dictionary(dictionary);
+          const { contractTexts } = await import('./contract-texts');
+          const { bos, special, prependBos } = await text.vocabulary();
           const { texts, others } = await contractTexts({
             given,
             demo: parts.demo(model()),
             most: Math.min(PIECE, model().context),
             bos,
-            prependBos: record.spec.contract.prependBos,
+            prependBos: record?.spec.contract.prependBos ?? prependBos,
             tokenize: async (each) => (await text.tokenize(each, false)).ids,
           });
           throwIfAborted(job?.signal);
           const progress = job?.progress && Comlink.proxy((done: number, of: number) => job.progress?.(done, of));
-          const found = await engine.checkContract({ dictionary, texts, others, special, promised: record.promised }, id, progress);
+          const promised = record?.promised ?? {};
+          const found = await engine.checkContract({ dictionary, texts, others, special, promised }, id, progress);
           throwIfAborted(job?.signal);
           return found;
         },
