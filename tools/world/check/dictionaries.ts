@@ -4,7 +4,7 @@ import type { Claim, Measure } from './claim';
 import { evaluated, shelved } from './in-page';
 
 /** A software renderer evaluates some fifty positions a second, and the bar is far from where sampling could matter. */
-const POSITIONS = 2_000;
+const POSITIONS = 1_500;
 const END = '<|endoftext|>';
 
 /** Documents one behind another, each after the token that ends a text, as a tenth of them was trained: a run of a whole context costs little more than a short one. */
