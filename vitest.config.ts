@@ -18,7 +18,7 @@ const inChromium = (name: string): TestProjectInlineConfiguration => {
   return {
     define: {
       __SHARED_DATA__: JSON.stringify(shared && `/@fs/${shared.replace(/\\/g, '/').replace(/^\//, '')}/`),
-      __SURVEY_TOKENS__: process.env['LOUPE_SURVEY_TOKENS'] ?? '20000',
+      __SURVEY_TOKENS__: process.env['LOUPE_SURVEY_TOKENS'] ?? '6000',
     },
     server: { fs: { allow: [root, ...(shared ? [shared] : [])] } },
     optimizeDeps: {
