@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
 import { complaints } from './axe';
-import { expect, openPage, test } from './fixtures';
+import { demoAlone, expect, openPage, test } from './fixtures';
 import { drop, inUse, type DroppedFile } from './model';
 
 // Each doubtful check reconstructs some hundred tokens a dozen times over, on a software renderer, perhaps beside other work.
@@ -42,10 +42,7 @@ const contractOf = (page: Page): Promise<Record<string, unknown>> =>
 
 test('a wrong convention is said, put right, and taken back', async ({ page, site }) => {
   await openPage(page, site.url);
-  await page.evaluate(async () => {
-    await window.lab.ready;
-    await window.lab.openDemo();
-  });
+  await demoAlone(page);
   await inUse(page, /Lanternwick/);
   await page.getByRole('textbox', { name: 'Prompt' }).fill('One foggy morning, Mara walked to the lighthouse.');
   await drop(page, mistaken());
@@ -92,10 +89,7 @@ test('a wrong convention is said, put right, and taken back', async ({ page, sit
 
 test('by script: the same check, on a text of one’s own', async ({ page, site }) => {
   await openPage(page, site.url);
-  await page.evaluate(async () => {
-    await window.lab.ready;
-    await window.lab.openDemo();
-  });
+  await demoAlone(page);
   await inUse(page, /Lanternwick/);
   await drop(page, mistaken());
   await expect(page.getByRole('button', { name: 'Open in Features: mistaken' })).toBeVisible(SLOW);

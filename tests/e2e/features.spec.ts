@@ -3,7 +3,7 @@ import type { Page } from '@playwright/test';
 import { number } from '../../src/lab/format';
 import { shown } from '../../src/lab/pieces';
 import { complaints } from './axe';
-import { expect, openPage, test } from './fixtures';
+import { demoAlone, expect, openPage, test } from './fixtures';
 import { drop, fixturePath, GPT2_ODD, inUse, readFiles } from './model';
 import { saelens } from './saelens';
 
@@ -21,10 +21,7 @@ const chosen = (page: Page) => page.getByRole('region', { name: 'The chosen late
 
 async function demo(page: Page, url: string): Promise<void> {
   await openPage(page, url);
-  await page.evaluate(async () => {
-    await window.lab.ready;
-    await window.lab.openDemo();
-  });
+  await demoAlone(page);
   await inUse(page, /Lanternwick/);
   await page.getByRole('textbox', { name: 'Prompt' }).fill(PROMPT);
 }

@@ -2,7 +2,7 @@
 import type { Page } from '@playwright/test';
 import { complaints } from './axe';
 import { openEncoder } from './encoder';
-import { expect, openPage, test } from './fixtures';
+import { demoAlone, expect, openPage, test } from './fixtures';
 import { drop, inUse, type DroppedFile } from './model';
 import { saelens } from './saelens';
 
@@ -23,10 +23,7 @@ const json = (name: string, value: unknown): DroppedFile => ({ name, data: Buffe
 
 async function demo(page: Page, url: string): Promise<void> {
   await openPage(page, url);
-  await page.evaluate(async () => {
-    await window.lab.ready;
-    await window.lab.openDemo();
-  });
+  await demoAlone(page);
   await inUse(page, /Lanternwick/);
   await page.getByRole('textbox', { name: 'Prompt' }).fill(PROMPT);
 }

@@ -127,6 +127,18 @@ export const test = base.extend<Options & Fixtures & { watched: undefined }, { s
   ],
 });
 
+/** The demo world's model on the bench and nothing else of it on the shelf: for a test that brings a dictionary or a text of its own. */
+export async function demoAlone(page: Page): Promise<void> {
+  await page.evaluate(async () => {
+    await window.lab.ready;
+    await window.lab.openDemo();
+  });
+  const rest = () => page.evaluate(async () => [...(await window.lab.dictionaries()), ...(await window.lab.texts())].map(({ id }) => id));
+  await expect.poll(async () => (await rest()).length, { timeout: 60_000 }).toBe(4);
+  await page.evaluate((ids) => Promise.all(ids.map((id) => window.lab.remove(id))), await rest());
+  await expect.poll(rest).toEqual([]);
+}
+
 /** Opens the page, on an empty bench unless the demo is asked for, and waits until both of its workers run. */
 export async function openPage(page: Page, url: string, { demo = false } = {}): Promise<void> {
   const asked = new URL(url);

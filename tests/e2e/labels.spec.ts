@@ -1,7 +1,7 @@
 /** Labels as a person brings them, on the built site: dropped with a dictionary and packed as Neuronpedia has them, kept over a reload, found, taken out. */
 import { gzipSync } from 'node:zlib';
 import type { Page } from '@playwright/test';
-import { expect, openPage, test } from './fixtures';
+import { demoAlone, expect, openPage, test } from './fixtures';
 import { drop, inUse } from './model';
 import { saelens } from './saelens';
 
@@ -20,10 +20,7 @@ const EXPLAINED = [3, 4, 95].map((index) =>
 
 async function demo(page: Page, url: string): Promise<void> {
   await openPage(page, url);
-  await page.evaluate(async () => {
-    await window.lab.ready;
-    await window.lab.openDemo();
-  });
+  await demoAlone(page);
   await inUse(page, /Lanternwick/);
 }
 

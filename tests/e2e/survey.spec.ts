@@ -2,7 +2,7 @@
 import type { Page } from '@playwright/test';
 import { EXAMPLES } from '../../src/lab/examples';
 import { complaints } from './axe';
-import { expect, openPage, test } from './fixtures';
+import { demoAlone, expect, openPage, test } from './fixtures';
 import { drop, inUse } from './model';
 import { saelens } from './saelens';
 
@@ -26,10 +26,7 @@ const surveys = (page: Page) =>
 
 test('dropped, read, left, gone on with; examples, latents active together, scores', async ({ page, site }) => {
   await openPage(page, site.url);
-  await page.evaluate(async () => {
-    await window.lab.ready;
-    await window.lab.openDemo();
-  });
+  await demoAlone(page);
   await inUse(page, /Lanternwick/);
   await drop(page, saelens(TINY));
   await expect(card(page)).toContainText('Drop a text of your own', { timeout: 60_000 });
