@@ -151,7 +151,7 @@ const steps = [
   { name: 'budget', run: check([join(dirname(fileURLToPath(import.meta.url)), 'budget.mjs')], 1) },
   { name: 'gpu', run: vitest('gpu', 10, chromium) },
   { name: 'golden', run: vitest('golden', 18, chromium) },
-  { name: 'e2e', run: playwright(12, chromium) },
+  { name: 'e2e', run: playwright(14, chromium) },
 ];
 
 const asked = process.argv.slice(2);
