@@ -8,7 +8,7 @@
 import type { Tensor } from '../../api';
 import type { LoadedDictionary } from '../../dictionary/load';
 import type { Runtime } from '../../model/runtime';
-import { read, rows } from '../../model/read-buffers';
+import { readMatrixRows, readWords } from '../../model/weight-words';
 
 export interface HeadWeights {
   /** blocks.3.attn */
@@ -28,8 +28,8 @@ export interface HeadWeights {
 export async function headWeights(model: Runtime, d: LoadedDictionary, latent: number): Promise<HeadWeights | undefined> {
   const attn = /^(.*\.attn)\.hook_z$/.exec(d.spec.hookIn)?.[1];
   if (attn === undefined) return undefined;
-  const [row] = await rows(model, [{ matrix: d.encoder, row: latent }]);
-  const [params] = await read(model, [], [{ buffer: d.params, words: 4, from: 4 * latent }]);
+  const [row] = await readMatrixRows(model, [{ matrix: d.encoder, row: latent }]);
+  const [params] = await readWords(model, [], [{ buffer: d.params, words: 4, from: 4 * latent }]);
   const { width, stride, d: size } = d.input;
   const [bias = 0, , , last = 1] = params ?? [];
   const gain = d.spec.activation === 'gated' ? 1 : last;

@@ -1,4 +1,4 @@
-"""Small parquet files for texts.test.ts: two row groups, every compression, a row without a text. Needs pyarrow (tests/golden/requirements.txt)."""
+"""Small parquet files for texts.test.ts: two row groups, every compression, a row without a text. Needs pyarrow (made with 26.0.1), which nothing else does."""
 
 import pathlib
 
