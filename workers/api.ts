@@ -25,7 +25,27 @@
  * DEFAULTS. where 'all'; skipSpecial false; strength 1; promptLength = the prompt's length; negative positions count from the end in run(), from promptLength in
  * generate(); at = the vector's own hook when it is an id; logits 'last'; temperature 1; eos true.
  */
+import type {
+  Attribution,
+  AttributeRequest,
+  Composition,
+  Grid,
+  HeadCircuit,
+  HeadCircuitRequest,
+  HeadScores,
+  HeadScoresRequest,
+  LensInfo,
+  Metric,
+  PatchSetRequest,
+  PatchSetResult,
+  PathRequest,
+  SweepPlan,
+  SweepRequest,
+  TrainLensRequest,
+} from './api-causal';
 import type { Contract } from './dictionary/spec';
+
+export type * from './api-causal';
 
 export type Hook = string;
 export type Vec = readonly number[] | Float32Array;
@@ -79,11 +99,23 @@ export interface Lab {
     top: number;
     track?: number;
     edits?: Edit[];
+    lens?: string; // extension: which tuned or jacobian lens; the newest that fits the model unless given
   }): Promise<LensResult>;
   loss(request: { prompt: Prompt; bos?: boolean; edits?: Edit[] }): Promise<Float32Array>; // nats a position, of the token that came
   generate(request: GenerateRequest): Generation;
   sweep(request: SweepRequest, job?: Job): Promise<Grid>;
   gradient(request: RunRequest & { metric: Metric; at: readonly Hook[] }, job?: Job): Promise<Record<Hook, Tensor>>; // d metric / d activation
+
+  // ---- the causal bench (extensions)
+  planSweep(request: SweepRequest): Promise<SweepPlan>; // what sweep() would take; nothing is run
+  patchSet(request: PatchSetRequest, job?: Job): Promise<PatchSetResult>; // any set of components together
+  pathPatch(request: PathRequest, job?: Job): Promise<Grid>;
+  attribute(request: AttributeRequest): Promise<Attribution>; // direct logit attribution
+  headScores(request?: HeadScoresRequest, job?: Job): Promise<HeadScores>;
+  headCircuit(request: HeadCircuitRequest): Promise<HeadCircuit>;
+  composition(): Promise<Composition>;
+  lenses(): Promise<LensInfo[]>; // tuned and jacobian lenses on the shelf; remove(id) takes one off
+  trainLens(request: TrainLensRequest, job?: Job): Promise<LensInfo>;
 
   // ---- dictionaries
   encode(request: { dictionary: string; prompt: Prompt; bos?: boolean; edits?: Edit[] }): Promise<SparseRows>;
@@ -383,42 +415,6 @@ export interface Step {
   reread?: true;
   latents?: Record<string, [latent: number, value: number][]>; // largest first, by magnitude
   truncated?: string[]; // an extension: dictionaries of which more latents were active than came back (the largest 480)
-}
-
-export type Metric = { position?: number } & ( // position −1 unless given
-  | { kind: 'logit-diff'; correct: string | number; wrong: string | number }
-  | { kind: 'log-prob' | 'probability'; token: string | number }
-  | { kind: 'kl' }
-); // KL(clean ‖ patched); in gradient(), against the unedited run
-export interface SweepRequest {
-  clean: Prompt;
-  corrupted: Prompt;
-  pairs?: readonly { clean: Prompt; corrupted: Prompt }[];
-  bos?: boolean;
-  metric: Metric;
-  edits?: Edit[];
-  direction: 'denoise' | 'noise'; // denoise: clean activations into the corrupted run
-  ablate?: 'zero' | 'mean' | 'resample'; // instead of the pair's other side
-  over: 'resid_pre' | 'resid_mid' | 'attn_out' | 'mlp_out' | 'z' | 'q' | 'k' | 'v' | 'pattern' | { dictionary: string };
-  grid: 'layer-position' | 'layer-head' | 'layer-position-head' | 'head-dest-src' | 'latent';
-  method?: 'exact' | 'attribution';
-  skip?: boolean; // answer cells that cannot differ without computing; true unless given
-}
-/**
- * value: (m − m_corrupted)/(m_clean − m_corrupted) in both directions; NaN where |m_clean − m_corrupted| < 0.05 (0.005 for probability). raw: the metric. Axes are named.
- * rowsComputed: (sequence, layer, position) triples whose attention or MLP output was computed, counted from dispatch sizes, baselines and padded rows included, idle lanes of a tile not.
- * rowsNaive: cells × layers × positions. rowsSkipped: cells answered without computing because nothing can differ there.
- */
-export interface Grid {
-  axes: { name: string; labels: string[] }[];
-  value: Tensor;
-  raw: Tensor;
-  clean: number;
-  corrupted: number;
-  milliseconds: number;
-  rowsComputed: number;
-  rowsNaive: number;
-  rowsSkipped: number;
 }
 
 /** encode(): every position, BOS included (BOS is left out of statistics only); at least 1,024 latents a position before `truncated`; tighter caps are for `watch` alone. */

@@ -315,6 +315,15 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     },
     sweep: refuse('A sweep', 'the Patch instrument'),
     gradient: refuse('A gradient', 'the backward pass'),
+    planSweep: refuse('A sweep', 'the Patch instrument'),
+    patchSet: refuse('A patch of several components', 'the Patch instrument'),
+    pathPatch: refuse('Path patching', 'the Patch instrument'),
+    attribute: refuse('Direct logit attribution', 'the Patch instrument'),
+    headScores: refuse('Scores of heads', 'the Attention instrument'),
+    headCircuit: refuse('A head’s circuits', 'the Attention instrument'),
+    composition: refuse('Composition of heads', 'the Attention instrument'),
+    lenses: refuse('A kept lens', 'trained lenses'),
+    trainLens: refuse('Training a lens', 'trained lenses'),
 
     openDemo: (job) => {
       const before = used;
