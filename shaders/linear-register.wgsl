@@ -10,7 +10,6 @@
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  // Not an override: one pipeline serves matrices of every width.
   let K4 = p.k4;
   let c0 = id.x * $C;
   if (c0 >= p.count) { return; }

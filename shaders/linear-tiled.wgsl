@@ -2,13 +2,13 @@
 // Strategy: 64×64 outputs a workgroup of 16×16 threads, 4×4 in registers each; 16 columns of k staged in shared memory as
 //   f32 (f16 staging overflows on activation outliers), 8 KiB in all, inside the smallest limits.
 // Shapes: as linear-register.wgsl; no NORM (the norm runs before). Grid: x = ⌈count/64⌉, y = ⌈rows/64⌉.
-override K4: u32;
 #include linear-head.wgsl
 var<workgroup> xs: array<vec4f, 256>; // [64 rows][4 vec4 of k]
 var<workgroup> ws: array<vec4f, 256>; // [64 outputs][4 vec4 of k]
 
 @compute @workgroup_size(16, 16)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let K4 = p.k4;
   let loadRow = lid >> 2u;
   let loadK = lid & 3u;
   let xr = (p.row0 + min(wg.y * 64u + loadRow, p.rows - 1u)) * K4;

@@ -6,7 +6,6 @@
 #if SUBGROUPS
 enable subgroups;
 #end
-override K4: u32;
 #include linear-head.wgsl
 const T = $T;
 var<workgroup> part: array<vec4f, T>;
@@ -43,6 +42,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
   let lane = 0u;
   let size = 1u;
 #end
+  let K4 = p.k4;
   let c0 = (wg.z * 65535u + wg.x) * 4u;
   #for r $R
   let x$r = (p.row0 + min($r, p.rows - 1u)) * K4;

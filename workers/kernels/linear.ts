@@ -111,7 +111,7 @@ export function linear(call: Linear): Dispatch[] {
       variant,
       file,
       defines,
-      constants: variant === 'register' ? {} : { K4: weights.k / 4 },
+      constants: {},
       bind: [
         { buffer: call.x },
         { buffer: piece.buffer },

@@ -18,14 +18,14 @@ interface Base {
 const dispatch = (
   kernel: string,
   base: Base,
-  rest: { defines?: Record<string, number | string>; constants?: Record<string, number>; bind: string[]; params: number[]; bytes: number },
+  rest: { defines?: Record<string, number | string>; bind: string[]; params: number[]; bytes: number },
 ): Dispatch => ({
   op: 'dispatch',
   kernel,
   variant: 'row',
   file: kernel,
   defines: rest.defines ?? {},
-  constants: rest.constants ?? {},
+  constants: {},
   bind: rest.bind.map((buffer): Bind => ({ buffer })),
   params: rest.params,
   groups: [base.rows, 1, 1],
@@ -70,9 +70,8 @@ export function norm(call: NormCall): Dispatch {
     };
   return dispatch('norm', call, {
     ...common,
-    constants: { D4: call.stride / 4 },
     defines: { ...forms, EDIT: edited ? 1 : 0 },
-    params: [...words, ...siteWords(open?.scaleSite), ...siteWords(open?.normalizedSite)],
+    params: [...words, ...siteWords(open?.scaleSite), ...siteWords(open?.normalizedSite), call.stride / 4],
   });
 }
 
