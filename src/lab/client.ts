@@ -163,6 +163,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     const { useTexts } = await import('./use-texts');
     return useTexts({ engine, files, text, coming, model, attach: dictionary, changed: () => changed({ kind: 'shelf' }) });
   });
+  const onGradients = later(async () => (await import('./use-gradient')).useGradient({ engine, text, run: engineRun }));
   const refuse = (what: string, when: string) => () => Promise.reject(notYet(what, when));
 
   let bringing: Promise<void> | undefined;
@@ -314,7 +315,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       return stream;
     },
     sweep: refuse('A sweep', 'the Patch instrument'),
-    gradient: refuse('A gradient', 'the backward pass'),
+    gradient: coming.after((request, job) => told(async () => (await onGradients()).gradient(request, job))),
     planSweep: refuse('A sweep', 'the Patch instrument'),
     patchSet: refuse('A patch of several components', 'the Patch instrument'),
     pathPatch: refuse('Path patching', 'the Patch instrument'),

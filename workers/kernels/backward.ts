@@ -44,30 +44,28 @@ export interface LinearBack extends Base {
 export function linearBack({ weights, source, rows, dx, add, hook }: LinearBack): Dispatch[] {
   const qkv = source.kind === 'qkv';
   const K4 = weights.k / 4;
-  return weights.pieces.map(
-    (piece, i): Dispatch => ({
-      op: 'dispatch',
-      kernel: 'linear-back',
-      variant: 'slices',
-      file: 'linear-back',
-      defines: { DTYPE: weights.dtype, SRC: source.kind, R: BLOCK },
-      constants: { K4 },
-      bind: qkv ? binds(source.dq, piece.buffer, dx, source.dk, source.dv) : binds(source.dy, piece.buffer, dx),
-      params: [
-        rows,
-        piece.row0,
-        piece.rows,
-        qkv ? 0 : source.stride,
-        source.kind === 'split' ? source.second : 0,
-        add || i > 0 ? 1 : 0,
-        ...(qkv ? [source.heads, source.kvHeads, source.dHead, source.dHeadPadded, source.rot] : [0, 0, 0, 0, 0]),
-        0,
-      ],
-      groups: [Math.ceil(K4 / 8), Math.ceil(rows / BLOCK), 1],
-      hook,
-      bytes: piece.rows * weights.k * (weights.dtype === 'f32' ? 4 : 2) + 4 * rows * (weights.k + piece.rows),
-    }),
-  );
+  return weights.pieces.map((piece, i): Dispatch => ({
+    op: 'dispatch',
+    kernel: 'linear-back',
+    variant: 'slices',
+    file: 'linear-back',
+    defines: { DTYPE: weights.dtype, SRC: source.kind, R: BLOCK },
+    constants: { K4 },
+    bind: qkv ? binds(source.dq, piece.buffer, dx, source.dk, source.dv) : binds(source.dy, piece.buffer, dx),
+    params: [
+      rows,
+      piece.row0,
+      piece.rows,
+      qkv ? 0 : source.stride,
+      source.kind === 'split' ? source.second : 0,
+      add || i > 0 ? 1 : 0,
+      ...(qkv ? [source.heads, source.kvHeads, source.dHead, source.dHeadPadded, source.rot] : [0, 0, 0, 0, 0]),
+      0,
+    ],
+    groups: [Math.ceil(K4 / 8), Math.ceil(rows / BLOCK), 1],
+    hook,
+    bytes: piece.rows * weights.k * (weights.dtype === 'f32' ? 4 : 2) + 4 * rows * (weights.k + piece.rows),
+  }));
 }
 
 export interface NormBack extends Base {
@@ -178,12 +176,7 @@ export interface AttentionBackBuffers {
 export function attentionBack(shape: AttentionBackShape, at: AttentionBackBuffers) {
   const { rows, heads, kvHeads, keys } = shape;
   const d4 = shape.dHeadPadded / 4;
-  const dispatch = (
-    file: string,
-    bind: Dispatch['bind'],
-    groups: Dispatch['groups'],
-    defines: Dispatch['defines'] = {},
-  ): Dispatch => ({
+  const dispatch = (file: string, bind: Dispatch['bind'], groups: Dispatch['groups'], defines: Dispatch['defines'] = {}): Dispatch => ({
     op: 'dispatch',
     kernel: file,
     variant: 'thread',
@@ -210,11 +203,11 @@ export function attentionBack(shape: AttentionBackShape, at: AttentionBackBuffer
     q: (): Dispatch =>
       dispatch('attention-back-q', binds(at.dScores, at.scores, at.k, 'rows', at.dq), [Math.ceil((heads * d4) / 64), rows, 1]),
     kv: (): Dispatch =>
-      dispatch(
-        'attention-back-kv',
-        binds(at.dScores, at.scores, at.keptPattern ?? at.pattern, at.q, at.dz, 'rows', at.dk, at.dv),
-        [Math.ceil((kvHeads * d4) / 64), rows, 1],
-      ),
+      dispatch('attention-back-kv', binds(at.dScores, at.scores, at.keptPattern ?? at.pattern, at.q, at.dz, 'rows', at.dk, at.dv), [
+        Math.ceil((kvHeads * d4) / 64),
+        rows,
+        1,
+      ]),
   };
 }
 
@@ -250,17 +243,7 @@ export function ropeBack(call: RopeBack): Dispatch {
       norm ? norm.rawK : null,
       norm ? 'vecs' : null,
     ),
-    params: [
-      call.rows,
-      call.heads,
-      call.kvHeads,
-      call.dHead,
-      call.dHeadPadded,
-      rot,
-      norm?.q ?? 0,
-      norm?.k ?? 0,
-      f32bits(norm?.eps ?? 0),
-    ],
+    params: [call.rows, call.heads, call.kvHeads, call.dHead, call.dHeadPadded, rot, norm?.q ?? 0, norm?.k ?? 0, f32bits(norm?.eps ?? 0)],
     groups: threads(call.rows * (call.heads + call.kvHeads)),
     hook: call.hook,
     bytes: 8 * call.rows * (call.heads + call.kvHeads) * call.dHead,

@@ -9,7 +9,7 @@
  */
 import { LabError } from '../../errors';
 import type { EngineEdit } from '../../contract';
-import { strengthOf, type PlacedEdit } from '../edits';
+import type { PlacedEdit } from '../edits';
 
 /** Where the cap edit number `index` of the list was in force: a list of (position, head) pairs, no head where the row is one. */
 export type Above = (index: number) => readonly { position: number; head?: number }[];
@@ -45,9 +45,9 @@ function adjointOf(placed: PlacedEdit, above: () => ReturnType<Above>): PlacedEd
 function capped(placed: PlacedEdit, edit: EngineEdit & { kind: 'cap' }, where: ReturnType<Above>): PlacedEdit[] {
   const heads = new Map<number | undefined, number[]>();
   for (const { position, head } of where) heads.set(head, [...(heads.get(head) ?? []), position]);
-  const { cap: _, ...rest } = edit;
-  return [...heads].map(([head, positions]) => ({
+  const { at, skipSpecial, strength, enabled, vector } = edit;
+  return [...heads].map(([head, where]) => ({
     ...placed,
-    edit: { ...rest, kind: 'project', keep: 0, where: positions, strength: strengthOf(edit), ...(head === undefined ? {} : { head }) },
+    edit: { at, skipSpecial, strength, enabled, kind: 'project', vector, keep: 0, where, ...(head === undefined ? {} : { head }) },
   }));
 }

@@ -16,17 +16,19 @@ import { readHook, runBatch } from '../run';
 import { checkIds, type Runtime } from '../runtime';
 import { allocate } from '../scratch';
 import { sourceOf } from '../sources';
+import { firstKey, windowOf } from '../spec';
 import { adjointEdits, type Above } from './adjoint';
-import { metricOf, type RowMetric } from './metric';
+import { metricPosition, type ResolvedMetric } from '../causal/metric';
+import { metricGradient } from './metric-gradient';
 import { planBackward, type BackwardPlan } from './plan';
 
 export interface GradientSequence {
   ids: readonly number[];
   promptLength: number;
   edits: readonly EngineEdit[];
-  metric: RowMetric;
-  /** Whose logits it is of. */
-  position: number;
+  metric: ResolvedMetric;
+  /** Of kl: the logits that it is measured from. */
+  reference?: Float32Array;
 }
 export interface GradientResult {
   /** The metric of this run. */
@@ -56,11 +58,10 @@ export async function gradients(
   const laid = layOut(sequences);
   const placed = await placeEdits(model, sequences);
   const above = await aboveCaps(model, sequences, placed);
-  const compile = (edits: readonly PlacedEdit[]): CompiledEdits =>
-    compileEdits(planner.hooks, edits, laid.keys, model.special, spec.vocab);
+  const compile = (edits: readonly PlacedEdit[]): CompiledEdits => compileEdits(planner.hooks, edits, laid.keys, model.special, spec.vocab);
   const edits = compile(placed);
   const adjoint = compile(adjointEdits(placed, above));
-  const wanted = sequences.map(({ position, ids }, i) => rowAt(laid, i, position, ids.length));
+  const wanted = sequences.map(({ metric, ids }, i) => (laid.starts[i] ?? 0) + metricPosition(metric.position, ids.length));
   const back = new Readback(gpu.limits.maxBufferSize);
   const bytesOf = (hook: string): number => 4 * laid.rows.length * geometryOf(findHook(planner.hooks, hook), laid.keys).rowStride;
   const backward = planBackward(planner, {
@@ -73,7 +74,8 @@ export async function gradients(
   });
   const forth = new Readback(gpu.limits.maxBufferSize);
   const forward = planForward(model, laid, { edits, backward, wanted, taps: [...new Set(taps)], readback: forth });
-  for (const [name, words] of Object.entries(backward.words)) if (uses(backward.ops, name) || uses(forward, name)) pool.need(name, 4 * words);
+  for (const [name, words] of Object.entries(backward.words))
+    if (uses(backward.ops, name) || uses(forward, name)) pool.need(name, 4 * words);
   try {
     gpu.write(pool.need('edits', edits.words.byteLength), 0, edits.words);
     const rows = rowWords(laid.rows);
@@ -81,8 +83,9 @@ export async function gradients(
     const read = await execute(model, forward, forth, laid.rows.length);
     const { vocab } = planner.layout;
     const slopes = new Float32Array(wanted.length * vocab);
-    const values = sequences.map(({ metric }, i) => {
-      const found = metricOf(metric, new Float32Array(read(`logits/${i}`)).subarray(0, spec.vocabOut), spec.logitCap);
+    const values = sequences.map(({ metric, reference }, i) => {
+      const logits = new Float32Array(read(`logits/${i}`)).subarray(0, spec.vocabOut);
+      const found = metricGradient(metric, logits, { cap: spec.logitCap, reference });
       slopes.set(found.gradient, i * vocab);
       return found.value;
     });
@@ -92,9 +95,11 @@ export async function gradients(
     gpu.write(pool.need('edits', adjoint.words.byteLength), 0, adjoint.words);
     const found = await execute(model, backward.ops, back, laid.rows.length);
     return sequences.map(({ ids }, i) => {
-      const each = (list: readonly string[], from: (key: string) => ArrayBuffer): Record<string, Tensor> =>
-        Object.fromEntries(list.map((hook) => [hook, tensorAt(model, laid, new Float32Array(from(hook)), hook, i, ids.length)]));
-      return { value: values[i] ?? NaN, gradients: each(at, found), taps: each(taps, (hook) => read(`tap/${hook}`)) };
+      const each = (list: readonly string[], from: (key: string) => ArrayBuffer, seen: boolean): Record<string, Tensor> =>
+        Object.fromEntries(
+          list.map((hook) => [hook, tensorAt(model, laid, new Float32Array(from(hook)), { hook, sequence: i, length: ids.length, seen })]),
+        );
+      return { value: values[i] ?? NaN, gradients: each(at, found, false), taps: each(taps, (hook) => read(`tap/${hook}`), true) };
     });
   } finally {
     pool.drop('kept.');
@@ -110,24 +115,11 @@ function layOut(sequences: readonly GradientSequence[]): Laid {
   const rows: Row[] = [];
   const starts = sequences.map(({ ids }, i) => {
     const start = rows.length;
-    ids.forEach((token, position) =>
-      rows.push({ token, position, slot: i, prefixSlot: i, prefixLength: 0, sequence: i, follow: NOBODY }),
-    );
+    ids.forEach((token, position) => rows.push({ token, position, slot: i, prefixSlot: i, prefixLength: 0, sequence: i, follow: NOBODY }));
     return start;
   });
   const keys = Math.max(...sequences.map(({ ids }) => ids.length));
   return { rows, starts, keys, cache: { slots: sequences.length, cap: keys, kept: false } };
-}
-
-function rowAt({ starts }: Laid, sequence: number, position: number, length: number): number {
-  const at = position < 0 ? length + position : position;
-  if (!Number.isInteger(position) || at < 0 || at >= length)
-    throw new LabError(
-      'position-range',
-      `The metric names position ${position}; there are ${length}.`,
-      'Positions count from 0; negative ones from the end.',
-    );
-  return (starts[sequence] ?? 0) + at;
 }
 
 async function placeEdits(model: Runtime, sequences: readonly GradientSequence[]): Promise<PlacedEdit[]> {
@@ -160,7 +152,12 @@ async function aboveCaps(model: Runtime, sequences: readonly GradientSequence[],
   return (i) => found.get(i) ?? [];
 }
 
-function exceeded(model: Runtime, placed: PlacedEdit, edit: EngineEdit & { kind: 'cap' }, values: Tensor): { position: number; head?: number }[] {
+function exceeded(
+  model: Runtime,
+  placed: PlacedEdit,
+  edit: EngineEdit & { kind: 'cap' },
+  values: Tensor,
+): { position: number; head?: number }[] {
   const { geometry } = findHook(model.planner.hooks, edit.at);
   const v = unitLength(edit.vector);
   const heads = edit.head === undefined ? Array.from({ length: geometry.units }, (_, u) => u) : [edit.head];
@@ -244,15 +241,23 @@ async function execute(model: Runtime, ops: readonly Op[], readback: Readback, r
   }
 }
 
-/** Rows as they lay on the GPU, all keys of them, into TransformerLens's shape. */
-function tensorAt(model: Runtime, { starts, keys }: Laid, rows: Float32Array, hook: string, sequence: number, length: number): Tensor {
+/** Rows as they lay on the GPU into TransformerLens's shape. Over keys: all of them, or those that are `seen` and 0 (scores: −∞) elsewhere. */
+function tensorAt(
+  model: Runtime,
+  { starts, keys }: Laid,
+  rows: Float32Array,
+  { hook, sequence, length, seen }: { hook: string; sequence: number; length: number; seen: boolean },
+): Tensor {
   const info = findHook(model.planner.hooks, hook);
   const { units, width, stride, rowStride } = geometryOf(info, keys);
   const at = (row: number, unit: number): number => ((starts[sequence] ?? 0) + row) * rowStride + unit * stride;
   if (info.geometry.keys) {
     const data = new Float32Array(units * length * length);
-    for (let row = 0; row < length; row++)
-      for (let u = 0; u < units; u++) data.set(rows.subarray(at(row, u), at(row, u) + length), (u * length + row) * length);
+    if (seen && hook.endsWith('scores')) data.fill(-Infinity);
+    for (let row = 0; row < length; row++) {
+      const [low, past] = seen ? [firstKey(windowOf(model.spec, info.layer ?? 0), row), row + 1] : [0, length];
+      for (let u = 0; u < units; u++) data.set(rows.subarray(at(row, u) + low, at(row, u) + past), (u * length + row) * length + low);
+    }
     return { shape: [units, length, length], data };
   }
   const data = new Float32Array(length * units * width);

@@ -1,0 +1,42 @@
+/** What is asked of the backward pass, for the engine to fetch when it is first asked. */
+import type { Tensor } from './api';
+import type { EngineGradient } from './contract-gradient';
+import { gradients } from './model/backward/gradient';
+import { metricPosition } from './model/causal/metric';
+import { runBatch } from './model/run';
+import { checkIds, type Runtime } from './model/runtime';
+
+export async function gradient(
+  model: Runtime,
+  requests: readonly EngineGradient[],
+  at: readonly string[],
+): Promise<Record<string, Tensor>[]> {
+  for (const { ids } of requests) checkIds(model, ids);
+  const references = await unedited(model, requests);
+  const found = await gradients(
+    model,
+    requests.map((each, i) => {
+      const reference = references[i];
+      return reference ? { ...each, reference } : each;
+    }),
+    at,
+  );
+  return found.map((each) => each.gradients);
+}
+
+/** The logits of the unedited runs, of those whose metric is measured from them. */
+async function unedited(model: Runtime, requests: readonly EngineGradient[]): Promise<(Float32Array | undefined)[]> {
+  const some = requests.filter(({ metric }) => metric.kind === 'kl');
+  if (some.length === 0) return [];
+  const runs = await runBatch(
+    model,
+    some.map(({ ids, promptLength, metric }) => ({
+      ids,
+      promptLength,
+      edits: [],
+      taps: [],
+      logits: [metricPosition(metric.position, ids.length)],
+    })),
+  );
+  return requests.map((request) => runs[some.indexOf(request)]?.logits);
+}
