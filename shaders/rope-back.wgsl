@@ -16,8 +16,8 @@ struct Params { rows: u32, heads: u32, kv: u32, dh: u32, dhp: u32, rot: u32, gai
 @group(0) @binding(6) var<storage, read> vecs: array<f32>;
 #end
 @group(0) @binding(7) var<uniform> p: Params;
-fn get(isK: bool, at: u32) -> f32 { if (isK) { return dk[at]; } return dq[at]; }
-fn put(isK: bool, at: u32, v: f32) { if (isK) { dk[at] = v; } else { dq[at] = v; } }
+fn slope(isK: bool, at: u32) -> f32 { if (isK) { return dk[at]; } return dq[at]; }
+fn keep(isK: bool, at: u32, v: f32) { if (isK) { dk[at] = v; } else { dq[at] = v; } }
 #if NORM
 fn raw(isK: bool, at: u32) -> f32 { if (isK) { return k[at]; } return q[at]; }
 #end
@@ -34,10 +34,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let half = p.rot / 2u;
   for (var i = 0u; i < half; i++) {
     let cs = rope[rows[r].pos * half + i];
-    let low = get(isK, at + i);
-    let high = get(isK, at + half + i);
-    put(isK, at + i, low * cs.x + high * cs.y);
-    put(isK, at + half + i, high * cs.x - low * cs.y);
+    let low = slope(isK, at + i);
+    let high = slope(isK, at + half + i);
+    keep(isK, at + i, low * cs.x + high * cs.y);
+    keep(isK, at + half + i, high * cs.x - low * cs.y);
   }
 #end
 #if NORM
@@ -47,10 +47,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   for (var i = 0u; i < p.dh; i++) {
     let x = raw(isK, at + i);
     square += x * x;
-    along += x * get(isK, at + i) * vecs[gain + i];
+    along += x * slope(isK, at + i) * vecs[gain + i];
   }
   let inv = 1.0 / sqrt(square / f32(p.dh) + p.eps);
   let c = inv * inv * along / f32(p.dh);
-  for (var i = 0u; i < p.dh; i++) { put(isK, at + i, inv * (get(isK, at + i) * vecs[gain + i] - raw(isK, at + i) * c)); }
+  for (var i = 0u; i < p.dh; i++) { keep(isK, at + i, inv * (slope(isK, at + i) * vecs[gain + i] - raw(isK, at + i) * c)); }
 #end
 }

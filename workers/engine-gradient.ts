@@ -1,6 +1,9 @@
 /** What is asked of the backward pass, for the engine to fetch when it is first asked. */
-import type { Tensor } from './api';
-import type { EngineGradient } from './contract-gradient';
+import type { Grid, Tensor } from './api';
+import type { EngineAttribution, EngineGradient } from './contract-gradient';
+import type { Attached } from './engine-dictionaries';
+import { attribution } from './experiments/attribution/attribution';
+import { latentAttribution } from './experiments/attribution/latents';
 import { gradients } from './model/backward/gradient';
 import { metricPosition } from './model/causal/metric';
 import { runBatch } from './model/run';
@@ -39,4 +42,19 @@ async function unedited(model: Runtime, requests: readonly EngineGradient[]): Pr
     })),
   );
   return requests.map((request) => runs[some.indexOf(request)]?.logits);
+}
+
+/** A patching grid estimated from gradients. */
+export function estimate(
+  model: Runtime,
+  attached: Attached,
+  request: EngineAttribution,
+  progress?: (done: number, of: number) => void,
+  stop?: () => void,
+): Promise<Grid> {
+  for (const { clean, corrupted } of request.pairs) for (const { ids } of [clean, corrupted]) checkIds(model, ids);
+  const { over } = request;
+  return typeof over === 'object'
+    ? latentAttribution({ model, dictionary: attached.get(over.dictionary), request, progress, stop })
+    : attribution({ model, request: { ...request, over }, progress, stop });
 }

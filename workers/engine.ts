@@ -2,7 +2,7 @@
  * The engine as the page's client sees it (contract.ts: EngineApi): one device, one model in use, runs in turn, generations
  * beside them. Independent of workers and Comlink, so that tests and Node with Dawn use the same object.
  */
-import type { ContractCheck, DeviceInfo, DictionaryInfo, FoundLatents, Planned, SparseRows, Tensor } from './api';
+import type { ContractCheck, DeviceInfo, DictionaryInfo, FoundLatents, Grid, Planned, SparseRows, Tensor } from './api';
 import type {
   DictionaryRecord,
   EngineApi,
@@ -27,7 +27,7 @@ import type {
   TokenChunk,
   UseOptions,
 } from './contract';
-import type { EngineGradient } from './contract-gradient';
+import type { EngineAttribution, EngineGradient } from './contract-gradient';
 import { asLabError, LabError, throwIfAborted } from './errors';
 import type { ModelInfo } from './api';
 import { Gpu } from './gpu/device';
@@ -434,6 +434,14 @@ export class Engine implements EngineApi {
 
   gradient(requests: readonly EngineGradient[], at: readonly string[], job: string): Promise<Record<string, Tensor>[]> {
     return this.job(job, () => this.steady(async () => (await this.backward()).gradient(this.need(), requests, at)));
+  }
+
+  attribution(request: EngineAttribution, job: string, progress?: (done: number, of: number) => void): Promise<Grid> {
+    return this.job(job, (signal) =>
+      this.steady(async () =>
+        (await this.backward()).estimate(this.need(), this.attached, request, progress, () => throwIfAborted(signal)),
+      ),
+    );
   }
 
   unembedding(token: number): Promise<Float32Array> {

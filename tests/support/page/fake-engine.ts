@@ -174,6 +174,7 @@ export const fakeEngine: EngineApi = {
       ),
     ),
   gradient: () => Promise.reject(new LabError('internal', 'The toy engine has no backward pass.', '')),
+  attribution: () => Promise.reject(new LabError('internal', 'The toy engine has no backward pass.', '')),
   unembedding: (token) => Promise.resolve(direction(token)),
   open: (request) => {
     const id = crypto.randomUUID();
