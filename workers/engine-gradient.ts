@@ -2,7 +2,9 @@
 import type { Grid, Tensor } from './api';
 import type { EngineAttribution, EngineGradient } from './contract-gradient';
 import type { Attached } from './engine-dictionaries';
+import { LabError } from './errors';
 import { attribution } from './experiments/attribution/attribution';
+import { estimateOf } from './experiments/attribution/call';
 import { latentAttribution } from './experiments/attribution/latents';
 import { gradients } from './model/backward/gradient';
 import { metricPosition } from './model/causal/metric';
@@ -52,9 +54,15 @@ export function estimate(
   progress?: (done: number, of: number) => void,
   stop?: () => void,
 ): Promise<Grid> {
-  for (const { clean, corrupted } of request.pairs) for (const { ids } of [clean, corrupted]) checkIds(model, ids);
-  const { over } = request;
+  for (const { clean, corrupted } of request.pairs) for (const ids of [clean, corrupted]) checkIds(model, ids);
+  if (request.noise)
+    throw new LabError(
+      'option-unsupported',
+      `Causal tracing is not estimated by ${request.method}: its corrupted runs are many.`,
+      "Ask for method: 'exact', or give a corrupted prompt.",
+    );
+  const { over, ...rest } = estimateOf(request);
   return typeof over === 'object'
-    ? latentAttribution({ model, dictionary: attached.get(over.dictionary), request, progress, stop })
-    : attribution({ model, request: { ...request, over }, progress, stop });
+    ? latentAttribution({ model, dictionary: attached.get(over.dictionary), request: { ...rest, over }, progress, stop })
+    : attribution({ model, request: { ...rest, over }, progress, stop });
 }

@@ -1,10 +1,10 @@
 /** The part of `window.lab` that asks for gradients: a metric's tokens and position as the engine wants them. A chunk of its own, fetched when it is first asked for. */
 import type { Remote } from 'comlink';
-import type { Job, Lab, Metric, RunRequest } from '../../workers/api';
+import type { Job, Lab, RunRequest } from '../../workers/api';
 import type { EngineApi, EngineRun } from '../../workers/contract';
 import { LabError, throwIfAborted } from '../../workers/errors';
-import type { ResolvedMetric } from '../../workers/model/causal/metric';
 import { asJob } from './jobs';
+import { resolveMetric } from './metrics';
 import type { Text } from './text';
 
 interface Parts {
@@ -27,7 +27,7 @@ export function useGradient({ engine, text, run }: Parts): Pick<Lab, 'gradient'>
               "Give at as a list of hooks, for example ['blocks.0.hook_resid_pre'].",
             );
           const { ids, promptLength, edits } = await run(request);
-          const resolved = await resolveMetric(text, metric);
+          const resolved = await resolveMetric(metric, text);
           throwIfAborted(job?.signal);
           const [found] = await engine.gradient([{ ids, promptLength, edits, metric: resolved }], [...at], id);
           throwIfAborted(job?.signal);
@@ -36,21 +36,4 @@ export function useGradient({ engine, text, run }: Parts): Pick<Lab, 'gradient'>
         },
       ),
   };
-}
-
-/** `not-one-token` where a metric's word is none; its position is checked against the prompt by the engine. */
-export async function resolveMetric(text: Text, metric: Metric): Promise<ResolvedMetric> {
-  const id = async (token: string | number): Promise<number> => (await text.token(token)).id;
-  const { kind, position = -1 } = metric;
-  switch (kind) {
-    case 'logit-diff':
-      return { kind, position, tokens: [await id(metric.correct), await id(metric.wrong)] };
-    case 'log-prob':
-    case 'probability':
-      return { kind, position, tokens: [await id(metric.token)] };
-    case 'kl':
-      return { kind, position, tokens: [] };
-    default:
-      throw new LabError('request-invalid', `“${String(kind)}” is no metric.`, 'The metrics are logit-diff, log-prob, probability and kl.');
-  }
 }

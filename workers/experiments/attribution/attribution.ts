@@ -11,7 +11,7 @@
  * What is put there is as in the exact sweep: the other run's; zeros; the mean of the base runs over every position of every pair; or the next pair's base run.
  */
 import type { Grid, Tensor } from '../../api';
-import type { EngineAttribution } from '../../contract-gradient';
+
 import type { EngineEdit } from '../../contract';
 import { LabError } from '../../errors';
 import { gradients, type GradientSequence } from '../../model/backward/gradient';
@@ -23,12 +23,13 @@ import { checkPairs } from '../../model/causal/pairs';
 import { runBatch } from '../../model/run';
 import type { Runtime } from '../../model/runtime';
 import { attentionScale, rotaryDims, windowOf } from '../../model/spec';
+import type { Estimate } from './call';
 import { keyEffect, queryEffect, type HeadInputs, type Shape } from './atp-star';
 import { along, meanOf, overCell, rowsOf, tensorOf, zeroOf, type Rows } from './rows';
 
 export interface AttributionCall {
   model: Runtime;
-  request: EngineAttribution & { over: Over };
+  request: Estimate & { over: Over };
   progress?: ((done: number, of: number) => void) | undefined;
   stop?: (() => void) | undefined;
 }
@@ -114,13 +115,7 @@ export async function attribution({ model, request, progress, stop }: Attributio
   };
 }
 
-async function runPair(
-  model: Runtime,
-  request: EngineAttribution,
-  index: number,
-  hooks: readonly string[],
-  extra: readonly string[],
-): Promise<Ran> {
+async function runPair(model: Runtime, request: Estimate, index: number, hooks: readonly string[], extra: readonly string[]): Promise<Ran> {
   const pair = request.pairs[index];
   if (!pair) throw new LabError('internal', 'There is no such pair.', 'Please report this.');
   const { metric } = request;
@@ -152,7 +147,7 @@ async function runPair(
 }
 
 /** By pair and layer: what is put in the place of the base run's own. */
-function putThere(request: EngineAttribution, base: readonly (readonly Rows[])[], ran: readonly Ran[], hooks: readonly string[]): Rows[][] {
+function putThere(request: Estimate, base: readonly (readonly Rows[])[], ran: readonly Ran[], hooks: readonly string[]): Rows[][] {
   const { ablate } = request;
   if (ablate === 'zero') return base.map((pair) => pair.map(zeroOf));
   if (ablate === 'mean') {
@@ -207,7 +202,7 @@ function inputsAt({ spec }: Runtime, layer: number): [q: string, k: string] {
   return [`blocks.${layer}.attn.hook_${turned}q`, `blocks.${layer}.attn.hook_${turned}k`];
 }
 
-function checkCorrected({ ablate, pairs }: EngineAttribution): void {
+function checkCorrected({ ablate, pairs }: Estimate): void {
   const edited = pairs.some(({ clean, corrupted }) =>
     [...clean.edits, ...corrupted.edits].some(({ at }) => at.endsWith('hook_attn_scores') || at.endsWith('hook_pattern')),
   );

@@ -7,7 +7,7 @@
  * (dictionary/ops.ts does the same in a run). Marks et al. 2024, “Sparse feature circuits”, whose zeroth-order form this is.
  */
 import type { Grid, Tensor } from '../../api';
-import type { EngineAttribution } from '../../contract-gradient';
+
 import type { EngineEdit } from '../../contract';
 import { roomOf, wordOf } from '../../dictionary/load';
 import { isNeurons, type AnyDictionary } from '../../dictionary/neurons';
@@ -23,6 +23,7 @@ import { checkPairs } from '../../model/causal/pairs';
 import { runBatch } from '../../model/run';
 import type { Runtime } from '../../model/runtime';
 import { readMatrixRows } from '../../model/weight-words';
+import type { Estimate } from './call';
 
 /** Latents that are looked at unless some are named. */
 const MOST = 256;
@@ -44,7 +45,7 @@ interface Pair {
 export interface LatentCall {
   model: Runtime;
   dictionary: AnyDictionary;
-  request: EngineAttribution;
+  request: Estimate;
   progress?: ((done: number, of: number) => void) | undefined;
   stop?: (() => void) | undefined;
 }
@@ -89,8 +90,8 @@ export async function latentAttribution({ model, dictionary, request, progress, 
 async function differencesOf(
   model: Runtime,
   dictionary: AnyDictionary,
-  { metric, direction, ablate }: EngineAttribution,
-  { clean, corrupted }: EngineAttribution['pairs'][number],
+  { metric, direction, ablate }: Estimate,
+  { clean, corrupted }: Estimate['pairs'][number],
 ): Promise<Pair> {
   const position = metricPosition(metric.position, clean.ids.length);
   const sides = {
