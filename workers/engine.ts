@@ -2,7 +2,7 @@
  * The engine as the page's client sees it (contract.ts: EngineApi): one device, one model in use, runs in turn, generations
  * beside them. Independent of workers and Comlink, so that tests and Node with Dawn use the same object.
  */
-import type { ContractCheck, DeviceInfo, DictionaryInfo, FoundLatents, Planned, SparseRows } from './api';
+import type { ContractCheck, DeviceInfo, DictionaryInfo, FoundLatents, Grid, Planned, SparseRows, Tensor } from './api';
 import type {
   DictionaryRecord,
   EngineApi,
@@ -27,6 +27,7 @@ import type {
   TokenChunk,
   UseOptions,
 } from './contract';
+import type { EngineAttribution, EngineGradient } from './contract-gradient';
 import { asLabError, LabError, throwIfAborted } from './errors';
 import type { ModelInfo } from './api';
 import { Gpu } from './gpu/device';
@@ -87,6 +88,7 @@ export class Engine implements EngineApi {
     const { dashboard, sequencesOf, Surveys } = await import('./engine-surveys');
     return { dashboard, sequencesOf, surveys: new Surveys() };
   });
+  private readonly backward = later(() => import('./engine-gradient'));
   private readonly sweeping = later(async () => {
     const { Sweeps } = await import('./engine-sweeps');
     return new Sweeps({ turn: (work) => this.steady(() => work(this.need())), dictionary: (id) => this.attached.get(id) });
@@ -448,6 +450,18 @@ export class Engine implements EngineApi {
 
   loss(request: { ids: number[]; edits: EngineRun['edits'] }): Promise<Float32Array> {
     return this.steady(() => loss(this.need(), request.ids, request.edits));
+  }
+
+  gradient(requests: readonly EngineGradient[], at: readonly string[], job: string): Promise<Record<string, Tensor>[]> {
+    return this.job(job, () => this.steady(async () => (await this.backward()).gradient(this.need(), requests, at)));
+  }
+
+  attribution(request: EngineAttribution, job: string, progress?: (done: number, of: number) => void): Promise<Grid> {
+    return this.job(job, (signal) =>
+      this.steady(async () =>
+        (await this.backward()).estimate(this.need(), this.attached, request, progress, () => throwIfAborted(signal)),
+      ),
+    );
   }
 
   unembedding(token: number): Promise<Float32Array> {
