@@ -2,10 +2,11 @@
  * The engine as the page's client sees it (contract.ts: EngineApi): one device, one model in use, runs in turn, generations
  * beside them. Independent of workers and Comlink, so that tests and Node with Dawn use the same object.
  */
-import type { ContractCheck, DeviceInfo, DictionaryInfo, FoundLatents, Planned, SparseRows } from './api';
+import type { Attribution, ContractCheck, DeviceInfo, DictionaryInfo, FoundLatents, Planned, SparseRows } from './api';
 import type {
   DictionaryRecord,
   EngineApi,
+  EngineAttribute,
   EngineContrast,
   EngineDashboard,
   EngineEncode,
@@ -83,6 +84,7 @@ export class Engine implements EngineApi {
   private readonly attached: Attached;
   /** What is asked of dictionaries once there are any: not needed to start. */
   private readonly asking = later(() => import('./engine-asking'));
+  private readonly reading = later(() => import('./engine-reading'));
   private readonly surveying = later(async () => {
     const { dashboard, sequencesOf, Surveys } = await import('./engine-surveys');
     return { dashboard, sequencesOf, surveys: new Surveys() };
@@ -424,6 +426,16 @@ export class Engine implements EngineApi {
 
   lens(request: EngineLens, job: string, progress?: (done: number, of: number) => void): Promise<EngineLensResult> {
     return this.job(job, (signal) => this.steady(() => logitLens(this.need(), request, progress, () => throwIfAborted(signal))));
+  }
+
+  attribute(request: EngineAttribute): Promise<Attribution> {
+    return this.steady(async () =>
+      (await this.reading()).attribute(
+        this.need(),
+        request,
+        request.dictionary === undefined ? undefined : this.attached.get(request.dictionary),
+      ),
+    );
   }
 
   loss(request: { ids: number[]; edits: EngineRun['edits'] }): Promise<Float32Array> {

@@ -163,6 +163,10 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     const { useTexts } = await import('./use-texts');
     return useTexts({ engine, files, text, coming, model, attach: dictionary, changed: () => changed({ kind: 'shelf' }) });
   });
+  const reading = later(async () => {
+    const { useReading } = await import('./use-reading');
+    return useReading({ engine, text, model, edits, attach: dictionary });
+  });
   const refuse = (what: string, when: string) => () => Promise.reject(notYet(what, when));
 
   let bringing: Promise<void> | undefined;
@@ -318,7 +322,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     planSweep: refuse('A sweep', 'the Patch instrument'),
     patchSet: refuse('A patch of several components', 'the Patch instrument'),
     pathPatch: refuse('Path patching', 'the Patch instrument'),
-    attribute: refuse('Direct logit attribution', 'the Patch instrument'),
+    attribute: coming.after((request) => told(async () => (await reading()).attribute(request))),
     headScores: refuse('Scores of heads', 'the Attention instrument'),
     headCircuit: refuse('A head’s circuits', 'the Attention instrument'),
     composition: refuse('Composition of heads', 'the Attention instrument'),

@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe } from 'vitest';
 import { openBench, RUNS, type Opened } from '../support/engine';
 import { loadFixture } from './fixture';
+import { attribution } from './every/attribution';
 import { edits } from './every/edits';
 import { hooks } from './every/hooks';
 import { meaning } from './every/meaning';
@@ -28,4 +29,5 @@ describe.each(RUNS)('$name, $variants', (run) => {
   describe('edits', () => edits(opened, run));
   describe('meaning', () => meaning(opened, run));
   describe('readouts', () => readouts(opened));
+  describe('attribution', () => attribution(opened, run));
 });

@@ -79,6 +79,7 @@ export const fakeEngine: EngineApi = {
   promotes: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   contrast: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   similar: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
+  attribute: () => Promise.reject(new LabError('not-yet', 'The toy engine reads nothing.', '')),
   openSurvey: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   holdsSurvey: () => Promise.resolve(false),
   survey: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
