@@ -2,7 +2,17 @@
  * The engine as the page's client sees it (contract.ts: EngineApi): one device, one model in use, runs in turn, generations
  * beside them. Independent of workers and Comlink, so that tests and Node with Dawn use the same object.
  */
-import type { Attribution, ContractCheck, DeviceInfo, DictionaryInfo, FoundLatents, Planned, SparseRows } from './api';
+import type {
+  Attribution,
+  Composition,
+  ContractCheck,
+  DeviceInfo,
+  DictionaryInfo,
+  FoundLatents,
+  HeadScores,
+  Planned,
+  SparseRows,
+} from './api';
 import type {
   DictionaryRecord,
   EngineApi,
@@ -13,6 +23,9 @@ import type {
   EngineLatent,
   EngineEvent,
   EngineGenerate,
+  EngineHeadCircuit,
+  EngineHeadCircuitCall,
+  EngineHeadScores,
   EngineLens,
   EngineLensResult,
   EnginePromotes,
@@ -435,6 +448,20 @@ export class Engine implements EngineApi {
         request,
         request.dictionary === undefined ? undefined : this.attached.get(request.dictionary),
       ),
+    );
+  }
+
+  headScores(request: EngineHeadScores, job: string, progress?: (done: number, of: number) => void): Promise<HeadScores> {
+    return this.job(job, (signal) =>
+      this.steady(async () => (await this.reading()).headScores(this.need(), request, progress, () => throwIfAborted(signal))),
+    );
+  }
+  headCircuit(call: EngineHeadCircuitCall): Promise<EngineHeadCircuit> {
+    return this.steady(async () => (await this.reading()).headCircuit(this.need(), call));
+  }
+  composition(job: string, progress?: (done: number, of: number) => void): Promise<Composition> {
+    return this.job(job, (signal) =>
+      this.steady(async () => (await this.reading()).composition(this.need(), progress, () => throwIfAborted(signal))),
     );
   }
 

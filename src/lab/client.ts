@@ -323,9 +323,9 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     patchSet: refuse('A patch of several components', 'the Patch instrument'),
     pathPatch: refuse('Path patching', 'the Patch instrument'),
     attribute: coming.after((request) => told(async () => (await reading()).attribute(request))),
-    headScores: refuse('Scores of heads', 'the Attention instrument'),
-    headCircuit: refuse('A head’s circuits', 'the Attention instrument'),
-    composition: refuse('Composition of heads', 'the Attention instrument'),
+    headScores: coming.after((request, job) => told(async () => (await reading()).headScores(request, job))),
+    headCircuit: coming.after((request) => told(async () => (await reading()).headCircuit(request))),
+    composition: coming.after((job) => told(async () => (await reading()).composition(job))),
     lenses: refuse('A kept lens', 'trained lenses'),
     trainLens: refuse('Training a lens', 'trained lenses'),
 

@@ -10,7 +10,7 @@ import { at } from '../../reference/array';
 import { record as recorded } from '../../reference/forward';
 import { softcap } from '../../reference/softcap';
 import type { Gain, Weights } from '../../reference/weights';
-import { add, project, run, VARIANTS, vector, type Bench, type Opened, type Run } from '../../support/engine';
+import { add, project, run, vector, type Bench, type Opened } from '../../support/engine';
 import { promptIds } from '../cases';
 import { golden, type Fixture } from '../fixture';
 import { deepLayer, twinOf } from '../twin';
@@ -21,9 +21,7 @@ const SUMS = 1e-5;
 const sum = (parts: readonly { value: number }[]): number => parts.reduce((total, { value }) => total + value, 0);
 const scaleOf = ({ parts }: Attribution): number => Math.max(...parts.map(({ value }) => Math.abs(value)));
 
-export function attribution(opened: () => Opened, { variants }: Run): void {
-  // The parts come from taps, which every.test.ts asks for in every set of kernels, and from weights.
-  if (variants !== VARIANTS[0]) return;
+export function attribution(opened: () => Opened): void {
   let fixture: Fixture;
   let bench: Bench;
   let spec: ModelSpec;
@@ -86,8 +84,9 @@ export function attribution(opened: () => Opened, { variants }: Run): void {
           bias.reduce((total, each, i) => total + each * at(weights.unembed.weight, token * spec.dModel + i), 0);
         ends.set('ln_final bias', along(a) - along(b));
       }
+      // A bias that the file may leave out is 0.
       const { bias } = weights.unembed;
-      if (bias) ends.set('unembedding bias', at(bias, a) - at(bias, b));
+      if (spec.bias.unembed) ends.set('unembedding bias', bias ? at(bias, a) - at(bias, b) : 0);
       const start = new Map([['embedding', read(row('hook_embed', position), scale, a, b)]]);
       if (weights.pos) start.set('position embedding', read(row('hook_pos_embed', position), scale, a, b));
       const layers = new Map(start);
