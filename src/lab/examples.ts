@@ -42,4 +42,8 @@ export const TEACH = {
     'The lens asks every layer what it would say next: the embedding at the bottom, the model’s own answer on top.',
     'This sentence has to end with the name that is left over; read the last column upwards and see where it is found.',
   ],
+  attention: [
+    'A head moves information between words: each of these squares is one head, its rows the words that look, its columns the words that are looked at.',
+    'In this sentence some head has to fetch the name that is left over; find the one whose last row looks at it.',
+  ],
 } as const;
