@@ -87,6 +87,10 @@ export class Engine implements EngineApi {
     const { dashboard, sequencesOf, Surveys } = await import('./engine-surveys');
     return { dashboard, sequencesOf, surveys: new Surveys() };
   });
+  private readonly sweeping = later(async () => {
+    const { Sweeps } = await import('./engine-sweeps');
+    return new Sweeps({ turn: (work) => this.steady(() => work(this.need())), dictionary: (id) => this.attached.get(id) });
+  });
   private readonly jobs = new Map<string, AbortController>();
   private readonly generations = new Map<string, Generation>();
   private count = 0;
@@ -424,6 +428,22 @@ export class Engine implements EngineApi {
 
   lens(request: EngineLens, job: string, progress?: (done: number, of: number) => void): Promise<EngineLensResult> {
     return this.job(job, (signal) => this.steady(() => logitLens(this.need(), request, progress, () => throwIfAborted(signal))));
+  }
+
+  sweep(...[request, job, progress]: Parameters<EngineApi['sweep']>): ReturnType<EngineApi['sweep']> {
+    return this.job(job, async (signal) => (await this.sweeping()).sweep(request, signal, progress));
+  }
+  async planSweep(...[request]: Parameters<EngineApi['planSweep']>): ReturnType<EngineApi['planSweep']> {
+    return (await this.sweeping()).planSweep(request);
+  }
+  async explainSweep(...[request]: Parameters<EngineApi['explainSweep']>): ReturnType<EngineApi['explainSweep']> {
+    return (await this.sweeping()).explainSweep(request);
+  }
+  patchSet(...[request, job]: Parameters<EngineApi['patchSet']>): ReturnType<EngineApi['patchSet']> {
+    return this.job(job, async (signal) => (await this.sweeping()).patchSet(request, signal));
+  }
+  pathPatch(...[request, job, progress]: Parameters<EngineApi['pathPatch']>): ReturnType<EngineApi['pathPatch']> {
+    return this.job(job, async (signal) => (await this.sweeping()).pathPatch(request, signal, progress));
   }
 
   loss(request: { ids: number[]; edits: EngineRun['edits'] }): Promise<Float32Array> {

@@ -3,7 +3,7 @@
 //   project  f(x) = x − (1 − value)(x·v̂)v̂
 //   cap      f(x) = x − max(0, x·v̂ − value)v̂
 //   replace  f(x) = the source's row
-// A row is edited where the record's sequence is its own, its position's bit is set, and, with skipSpecial, its token is
+// A row is edited where the record's sequence is its own (or EVERY), its position's bit is set, and, with skipSpecial, its token is
 // no special one. The dial (value, strength) is read at every run, so that a slider is one 16-byte write.
 struct Edit {
   kind: u32, seq: u32, vector: u32, vectorWidth: u32,
@@ -12,6 +12,7 @@ struct Edit {
 }
 const EDIT_WORDS = 12u;
 const ALL = 0xffffffffu;
+const EVERY = 0xffffffffu;
 fn readEdit(at: u32) -> Edit {
   return Edit(
     edits[at], edits[at + 1u], edits[at + 2u], edits[at + 3u], edits[at + 4u], edits[at + 5u],
@@ -22,7 +23,7 @@ fn bit(at: u32, i: u32) -> bool { return ((edits[at + (i >> 5u)] >> (i & 31u)) &
 // Word 0 of the buffer says where the bits of the special tokens start.
 fn applies(e: Edit, r: u32) -> bool {
   let row = rows[r];
-  if (e.seq != row.seq || !bit(e.positions, row.pos)) { return false; }
+  if ((e.seq != row.seq && e.seq != EVERY) || !bit(e.positions, row.pos)) { return false; }
   return e.skipSpecial == 0u || !bit(edits[0], row.token);
 }
 #include reduce.wgsl NAME=editTotal SIZE=64

@@ -163,6 +163,10 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     const { useTexts } = await import('./use-texts');
     return useTexts({ engine, files, text, coming, model, attach: dictionary, changed: () => changed({ kind: 'shelf' }) });
   });
+  const sweeps = later(async () => {
+    const { useSweeps } = await import('./use-sweeps');
+    return useSweeps({ engine, text, edits, attach: dictionary });
+  });
   const refuse = (what: string, when: string) => () => Promise.reject(notYet(what, when));
 
   let bringing: Promise<void> | undefined;
@@ -272,7 +276,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     },
     explain: coming.after((request: RunRequest | GenerateRequest | SweepRequest) =>
       told(async () => {
-        if ('clean' in request) throw notYet('Explaining a sweep', 'the Patch instrument');
+        if ('clean' in request) return (await sweeps()).explainSweep(request);
         if ('tokens' in request) return engine.explainGenerate(await engineGenerate(request));
         return engine.explainRun(await engineRun(request));
       }),
@@ -313,11 +317,11 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       streams.set(stream, request);
       return stream;
     },
-    sweep: refuse('A sweep', 'the Patch instrument'),
+    sweep: coming.after(async (request, job) => (await sweeps()).sweep(request, job)),
     gradient: refuse('A gradient', 'the backward pass'),
-    planSweep: refuse('A sweep', 'the Patch instrument'),
-    patchSet: refuse('A patch of several components', 'the Patch instrument'),
-    pathPatch: refuse('Path patching', 'the Patch instrument'),
+    planSweep: coming.after(async (request) => (await sweeps()).planSweep(request)),
+    patchSet: coming.after(async (request, job) => (await sweeps()).patchSet(request, job)),
+    pathPatch: coming.after(async (request, job) => (await sweeps()).pathPatch(request, job)),
     attribute: refuse('Direct logit attribution', 'the Patch instrument'),
     headScores: refuse('Scores of heads', 'the Attention instrument'),
     headCircuit: refuse('A head’s circuits', 'the Attention instrument'),

@@ -178,15 +178,18 @@ export class Program {
 
   /** Submits the whole plan in pieces of at most `piece` operations, so that no submission runs long. */
   run(piece = 64): void {
-    for (let from = 0; from < this.ops.length; from += piece) {
-      this.gpu.submit([
-        this.gpu.scoped(() => {
-          const encoder = this.gpu.device.createCommandEncoder();
-          this.encode(encoder, from, Math.min(this.ops.length, from + piece));
-          return encoder.finish();
-        }),
-      ]);
-    }
+    for (let from = 0; from < this.ops.length; from += piece) this.submit(from, Math.min(this.ops.length, from + piece));
+  }
+
+  /** Ops [from, to) as one submission. */
+  submit(from: number, to: number): void {
+    this.gpu.submit([
+      this.gpu.scoped(() => {
+        const encoder = this.gpu.device.createCommandEncoder();
+        this.encode(encoder, from, to);
+        return encoder.finish();
+      }),
+    ]);
   }
 
   free(): void {

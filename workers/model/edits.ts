@@ -15,11 +15,16 @@ export interface Source {
   rowWords: number;
   /** position → source row; absent: that position stays. */
   map: ReadonlyMap<number, number>;
+  /** Number of a row at which the units begin that the edit takes; 0 unless given. */
+  from?: number;
 }
+
+/** The sequence of edits that are every sequence's. */
+export const EVERY = 0xffffffff;
 
 export interface PlacedEdit {
   edit: EngineEdit;
-  /** The sequence (row of the batch) it belongs to. */
+  /** The sequence (row of the batch) it belongs to, or EVERY. */
   sequence: number;
   promptLength: number;
   /** Positions that the sequence may take: its length, or in generation the capacity. */
@@ -105,13 +110,20 @@ export function compileEdits(
   const bitsWords = Math.ceil(capacity / 32) + 1;
   const bitsAt = specialAt + specialWords;
   let size = bitsAt + bitsWords * placed.length;
+  // Cells of a sweep bring the same numbers, and the same map, by the hundred: each lies there once.
+  const known = new Map<unknown, number>();
+  const once = (what: unknown, length: number): number => {
+    const found = known.get(what);
+    if (found !== undefined) return found;
+    known.set(what, size);
+    size += length;
+    return size - length;
+  };
   const forms = placed.map((each) => {
     const info = findHook(hooks, each.edit.at);
     const form = formOf(each, info);
-    const vectorAt = size;
-    size += form.numbers.length;
-    const mapAt = size;
-    if (each.edit.kind === 'replace') size += capacity;
+    const vectorAt = once(form.numbers, form.numbers.length) + (each.source?.from ?? 0);
+    const mapAt = each.edit.kind === 'replace' ? once(each.source?.map ?? 'zero', capacity) : size;
     return { ...form, vectorAt, mapAt };
   });
   const words = new Uint32Array(size);
@@ -148,11 +160,11 @@ export function compileEdits(
       words.set(record, next);
       next += RECORD;
       for (const position of positionsOf(edit.where, each.promptLength, each.length, each.end)) setBit(words, bits, position);
-      floats.set(form.numbers, form.vectorAt);
-      if (edit.kind === 'replace') {
-        words.fill(NONE, form.mapAt, form.mapAt + capacity);
+      const numbersAt = form.vectorAt - (each.source?.from ?? 0);
+      if (known.delete(form.numbers)) floats.set(form.numbers, numbersAt);
+      if (edit.kind === 'replace' && known.delete(each.source?.map ?? 'zero')) {
+        words.fill(each.source ? NONE : 0, form.mapAt, form.mapAt + capacity);
         if (each.source) for (const [position, row] of each.source.map) words[form.mapAt + position] = row;
-        else words.fill(0, form.mapAt, form.mapAt + capacity);
       }
       floats[dialsAt + 4 * i] = valueOf(edit) ?? 0;
       floats[dialsAt + 4 * i + 1] = strengthOf(edit);

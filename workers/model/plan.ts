@@ -59,6 +59,8 @@ export interface PlanInput {
   inserts?: ReadonlyMap<string, Inserts>;
   /** Rows that enter at a layer, their residuals in buffer `stored`; rows from `row0` on are not computed before. */
   starts?: readonly { layer: number; row0: number; rows: number; storedRow: number }[];
+  /** Keys and values of one slot that outlive the run: `save` copies them out, layer by layer, to the buffers that `keptKv` names; `load` brings them in before they are read. */
+  kept?: { save?: { slot: number; as: string }; load?: { slot: number; as: string } };
   /** Is the final stream wanted? Where it is not, the plan ends with the last tap or reader: nothing later can change what they saw. True where absent. */
   final?: boolean;
 }
@@ -70,6 +72,7 @@ export interface Stream {
 }
 
 export const kvBuffer = (cache: CacheShape, layer: number): string => (cache.kept ? `kv.${layer}` : 'kv');
+export const keptKv = (as: string, layer: number): string => `${as}.kv.${layer}`;
 export const kvHalfWords = (cache: CacheShape, spec: ModelSpec, layout: Layout): number =>
   cache.slots * spec.kvHeads * cache.cap * layout.dHead;
 
@@ -205,11 +208,14 @@ class Build {
     if (rows === 0) return;
     const { parallel } = spec.block;
     const mlp = spec.dMlp > 0;
+    const { save, load } = this.input.kept ?? {};
+    if (load) this.kept(layer, load, true);
     this.hook(`${b}.hook_resid_pre`, 'resid', true, rows);
     const read = this.project(layer, rows);
     // Side by side, the MLP reads the stream before attention has written to it.
     if (mlp && parallel) this.expand(layer, rows, read);
     this.attend(layer, rows);
+    if (save) this.kept(layer, save, false);
     this.write(`${b}.attn.out`, 'z', rows, `${b}.hook_attn_out`, `${b}.ln1_post`);
     if (mlp && !parallel) {
       this.hook(`${b}.hook_resid_mid`, 'resid', true, rows);
@@ -217,6 +223,29 @@ class Build {
     }
     if (mlp) this.write(`${b}.mlp.out`, 'post', rows, `${b}.hook_mlp_out`, `${b}.ln2_post`);
     this.hook(`${b}.hook_resid_post`, 'resid', true, rows);
+  }
+
+  /** One slot's keys and values, into the cache or out of it. */
+  private kept(layer: number, { slot, as }: { slot: number; as: string }, load: boolean): void {
+    const { spec, layout } = this.planner;
+    const { cache } = this.input;
+    const words = spec.kvHeads * cache.cap * layout.dHead;
+    const kv = kvBuffer(cache, layer);
+    for (let half = 0; half < 2; half++) {
+      const there = { buffer: kv, offset: 4 * (half * kvHalfWords(cache, spec, layout) + slot * words) };
+      const outside = { buffer: keptKv(as, layer), offset: 4 * half * words };
+      const [from, to] = load ? [outside, there] : [there, outside];
+      this.ops.push({
+        op: 'copy',
+        from: from.buffer,
+        fromOffset: from.offset,
+        to: to.buffer,
+        toOffset: to.offset,
+        bytes: 4 * words,
+        hook: `blocks.${layer}.attn`,
+      });
+    }
+    if (!load) this.seen = this.ops.length;
   }
 
   /** What a projection reads: the stream with its norm folded in where few rows pass unseen, else a normed copy. */

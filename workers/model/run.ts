@@ -8,10 +8,12 @@ import type { Tensor } from '../api';
 import { Program, type Op } from '../gpu/commands';
 import { listWords } from '../kernels/dictionary';
 import { distribution, HEADER, resultWords } from '../kernels/distribution';
-import { compileEdits, type PlacedEdit } from './edits';
+import { metricRows, SCORE_WORDS } from '../kernels/metric';
+import type { RowRead } from './causal/metric';
+import { compileEdits, EVERY, type PlacedEdit, type Source } from './edits';
 import { findHook, geometryOf, type HookInfo } from './hooks';
 import { unembed } from './head';
-import { plan, type CacheShape, type PlanInput, type Tap } from './plan';
+import { keptKv, plan, type CacheShape, type PlanInput, type Tap } from './plan';
 import { Readback } from './readback';
 import { NOBODY, rowWords, type Row } from './rows';
 import { checkIds, withDictionaries, type Runtime } from './runtime';
@@ -28,10 +30,35 @@ export interface Sequence {
   logits: readonly number[];
   /** Positions whose distribution is wanted: its first `top` tokens, and the target's place in it. */
   distribution?: { positions: readonly number[]; top: number; targets?: readonly number[] };
-  /** The keys of positions before `length` are those of sequence `of` (same batch, same tokens there); rows begin at `length`. */
-  prefix?: { of: number; length: number };
+  /** The keys of positions before `length` are those of sequence `of` (same batch, or kept of an earlier one; same tokens there); rows begin at `length`. */
+  prefix?: { of: number | 'kept'; length: number };
   /** Rows enter at `layer` with these residuals, [rows][d_model]; nothing is computed before. */
   start?: { layer: number; residual: Float32Array };
+  /** After its edits: values put in their place as they are. */
+  patches?: readonly Patch[];
+  /** Positions whose metric is wanted. */
+  scores?: readonly number[];
+}
+
+/** Values of another run at a hook, ready; without a source, zeros. */
+export interface Patch {
+  at: string;
+  where: readonly number[] | 'all';
+  head?: number;
+  source?: Source;
+}
+
+/** What a batch of a sweep has beside its sequences, which are all of one length. */
+export interface Together {
+  /** Edits of every sequence, before its own. */
+  edits?: readonly EngineEdit[];
+  /** Keys and values of a sequence that outlive the batch, and those of an earlier one that prefixes name. Buffers begin with `as`. */
+  save?: { sequence: number; as: string };
+  load?: { as: string };
+  /** Two tokens whose logits are wanted; a buffer with the row of logits that others are set against, which the batch writes itself where `of` names a sequence. */
+  score?: { tokens: readonly [number, number]; reference?: { buffer: string; of?: number }; rows: number };
+  /** Runs the program; all of it at once unless given. */
+  run?: (program: Program, ops: readonly Op[]) => Promise<void>;
 }
 
 export interface Distribution {
@@ -51,6 +78,7 @@ export interface SequenceResult {
   /** [positions asked][d_vocab] */
   logits: Float32Array;
   distribution: Distribution[];
+  scores: RowRead[];
 }
 
 /**
@@ -101,8 +129,9 @@ export async function runBatch(
   model: Runtime,
   sequences: readonly Sequence[],
   measures: readonly Measure[] = [],
+  together: Together = {},
 ): Promise<(SequenceResult & { measured: Measured[] })[]> {
-  const planned = await planBatch(model, sequences, measures);
+  const planned = await planBatch(model, sequences, measures, together);
   const { gpu, scratch: pool } = model;
   const { ops, readback } = planned;
   let program: Program | undefined;
@@ -110,7 +139,8 @@ export async function runBatch(
     prepare(model, planned);
     program = await Program.prepare(gpu, ops, pool);
     // Long batches go in short submissions, so that cancelling is prompt and no driver's watchdog bites.
-    program.run(Math.max(4, Math.min(64, Math.floor(16384 / planned.rows.length))));
+    if (together.run) await together.run(program, ops);
+    else program.run(Math.max(4, Math.min(64, Math.floor(16384 / planned.rows.length))));
     await gpu.check();
     const bytes = await readback.read(gpu);
     const whole = measures.map((each, m) => allMeasured(each, m, bytes));
@@ -139,7 +169,12 @@ function prepare(model: Runtime, planned: Planned): void {
 }
 
 /** The plan of a batch, with everything it needs uploaded; replace sources are computed on the way. */
-export async function planBatch(model: Runtime, sequences: readonly Sequence[], measures: readonly Measure[] = []): Promise<Planned> {
+export async function planBatch(
+  model: Runtime,
+  sequences: readonly Sequence[],
+  measures: readonly Measure[] = [],
+  together: Together = {},
+): Promise<Planned> {
   const { planner, spec } = model;
   const { layout, hooks } = planner;
   for (const sequence of sequences) {
@@ -170,7 +205,7 @@ export async function planBatch(model: Runtime, sequences: readonly Sequence[], 
         token: sequence.ids[position] ?? 0,
         position,
         slot: i,
-        prefixSlot: sequence.prefix?.of ?? i,
+        prefixSlot: sequence.prefix?.of === 'kept' ? sequences.length : (sequence.prefix?.of ?? i),
         prefixLength: first,
         sequence: i,
         follow: NOBODY,
@@ -184,15 +219,22 @@ export async function planBatch(model: Runtime, sequences: readonly Sequence[], 
     }
   }
   const longest = Math.max(...sequences.map((each) => each.ids.length));
-  const cache: CacheShape = { slots: sequences.length, cap: longest, kept: false };
+  const { load, save, score } = together;
+  const cache: CacheShape = { slots: sequences.length + (load ? 1 : 0), cap: longest, kept: false };
   const placed: PlacedEdit[] = [];
-  for (const [i, sequence] of sequences.entries())
-    for (const edit of sequence.edits) {
-      const { length } = sequence.ids;
-      const target = { promptLength: sequence.promptLength, length, end: length, tokens: length };
+  const place = async (sequence: Sequence, edits: readonly EngineEdit[], i: number): Promise<void> => {
+    const { length } = sequence.ids;
+    const target = { promptLength: sequence.promptLength, length, end: length, tokens: length };
+    for (const edit of edits) {
       const source = await sourceOf(hooks, edit, target, (ids, hook) => readHook(model, ids, hook));
       placed.push({ edit, sequence: i, ...target, ...(source ? { source } : {}) });
     }
+  };
+  if (sequences[0] && together.edits) await place(sequences[0], together.edits, EVERY);
+  for (const [i, sequence] of sequences.entries()) {
+    await place(sequence, sequence.edits, i);
+    placed.push(...(sequence.patches ?? []).map((patch) => patched(patch, sequence, i)));
+  }
   const edits = compileEdits(hooks, placed, longest, model.special, spec.vocab);
   const readback = new Readback(model.gpu.limits.maxBufferSize);
   const taps: Tap[] = [];
@@ -221,9 +263,16 @@ export async function planBatch(model: Runtime, sequences: readonly Sequence[], 
           }),
     })),
   );
-  const final = sequences.some(({ logits, distribution }) => logits.length + (distribution?.positions.length ?? 0) > 0);
+  const final = sequences.some(
+    ({ logits, distribution, scores }) => logits.length + (distribution?.positions.length ?? 0) + (scores?.length ?? 0) > 0,
+  );
   const { sites } = edits;
   const input: PlanInput = { rows: rows.length, cache, keys: longest, sites, taps, inserts: dictionaries.inserts, starts, final };
+  if (save || load)
+    input.kept = {
+      ...(save && { save: { slot: save.sequence, as: save.as } }),
+      ...(load && { load: { slot: sequences.length, as: load.as } }),
+    };
   const built = plan(planner, input);
   const ops = [...dictionaries.setup, ...built.ops];
   // Logits, in chunks: gathered rows → ln_final, W_U → copied out whole, or reduced on the spot.
@@ -294,11 +343,36 @@ export async function planBatch(model: Runtime, sequences: readonly Sequence[], 
     const { to, offset } = readback.reserve('dist', 4 * results);
     ops.push({ op: 'copy', from: 'dist', fromOffset: 0, to, toOffset: offset, bytes: 4 * results, hook: 'logits' });
   }
+  const wantScored = laid.flatMap(({ sequence, row0, first }, i) =>
+    (sequence.scores ?? []).map((position) => ({ row: row0 + position - first, sequence: i })),
+  );
+  const atOnce = Math.min(perChunk, score?.rows ?? perChunk);
+  for (let at = 0; score && at < wantScored.length; at += atOnce) {
+    const chunk = wantScored.slice(at, at + atOnce);
+    const { reference, tokens } = score;
+    gather(chunk);
+    const own = chunk.findIndex((each) => each.sequence === reference?.of);
+    if (reference && own >= 0) {
+      const bytes = 4 * layout.vocab;
+      ops.push({ op: 'copy', from: 'logits', fromOffset: own * bytes, to: reference.buffer, toOffset: 0, bytes, hook: 'logits' });
+    }
+    const against = reference ? { reference: reference.buffer } : {};
+    ops.push(metricRows({ rows: chunk.length, n: spec.vocabOut, stride: layout.vocab, outRow: at, tokens, ...against, hook: 'logits' }));
+  }
+  const scoreBytes = 4 * SCORE_WORDS * wantScored.length;
+  if (scoreBytes) {
+    const { to, offset } = readback.reserve('metric', scoreBytes);
+    ops.push({ op: 'copy', from: 'metric', fromOffset: 0, to, toOffset: offset, bytes: scoreBytes, hook: 'logits' });
+  }
+  const needs = new Map(dictionaries.needs);
+  if (scoreBytes) needs.set('metric', scoreBytes);
+  if (score?.reference) needs.set(score.reference.buffer, 4 * layout.vocab);
+  if (save) for (let layer = 0; layer < spec.layers; layer++) needs.set(keptKv(save.as, layer), 8 * spec.kvHeads * longest * layout.dHead);
   const stored = new Float32Array(storedCount * layout.dModel);
   let to = 0;
   for (const residual of storedRows)
     for (let at = 0; at < residual.length; at += spec.dModel, to += layout.dModel) stored.set(residual.subarray(at, at + spec.dModel), to);
-  const logits = Math.min(perChunk, Math.max(wantWhole.length, wantRead.length));
+  const logits = Math.min(perChunk, Math.max(wantWhole.length, wantRead.length, Math.min(atOnce, wantScored.length)));
   return {
     ops,
     rows,
@@ -306,11 +380,18 @@ export async function planBatch(model: Runtime, sequences: readonly Sequence[], 
     readback,
     edits,
     shape: { keys: longest, cache, logits, results },
-    needs: dictionaries.needs,
+    needs,
     targets: wantRead.map((each) => each.target),
     top: Math.min(top, spec.vocabOut),
     stored,
   };
+}
+
+/** A patch as the edit that it is; its values come with it. */
+function patched({ at, where, head, source }: Patch, { ids, promptLength }: Sequence, sequence: number): PlacedEdit {
+  const common = { at, where, skipSpecial: false, strength: 1, enabled: true, ...(head === undefined ? {} : { head }) };
+  const edit: EngineEdit = { ...common, kind: 'replace', value: source ? { ids: [] } : 'zero' };
+  return { edit, sequence, promptLength, length: ids.length, end: ids.length, ...(source ? { source } : {}) };
 }
 
 export async function readHook(model: Runtime, ids: readonly number[], hook: string): Promise<Tensor> {
@@ -340,13 +421,27 @@ function collect(model: Runtime, planned: Planned, laid: Laid, index: number, by
   sequence.logits.forEach((_, j) =>
     logits.set(new Float32Array(bytes(`${index}/logits/${j}`)).subarray(0, spec.vocabOut), j * spec.vocabOut),
   );
+  const scores = scored(planned, index, bytes);
   const wanted = sequence.distribution?.positions.length ?? 0;
-  if (!wanted) return { taps, logits, distribution: [] };
+  if (!wanted) return { taps, logits, distribution: [], scores };
   const before = planned.laid.slice(0, index).reduce((sum, each) => sum + (each.sequence.distribution?.positions.length ?? 0), 0);
   const all = bytes('dist');
   const step = resultWords(planned.top);
   const rows = Array.from({ length: wanted }, (_, j) => distributionOf(all, (before + j) * step, planned.top));
-  return { taps, logits, distribution: rows.map((row) => ({ ...row, top: row.top.slice(0, sequence.distribution?.top ?? 0) })) };
+  return { taps, logits, scores, distribution: rows.map((row) => ({ ...row, top: row.top.slice(0, sequence.distribution?.top ?? 0) })) };
+}
+
+/** What was read off a sequence's rows (shaders/metric.wgsl). */
+function scored({ laid }: Planned, index: number, bytes: (key: string) => ArrayBuffer): RowRead[] {
+  const wanted = laid[index]?.sequence.scores?.length ?? 0;
+  if (!wanted) return [];
+  const before = laid.slice(0, index).reduce((sum, each) => sum + (each.sequence.scores?.length ?? 0), 0);
+  const all = new Float32Array(bytes('metric'));
+  return Array.from({ length: wanted }, (_, j) => {
+    const at = SCORE_WORDS * (before + j);
+    const f = (i: number): number => all[at + i] ?? NaN;
+    return { max: f(0), sum: f(1), first: f(2), second: f(3), divergence: f(4), referenceSum: f(6) };
+  });
 }
 
 interface Whole {

@@ -52,6 +52,8 @@ const plan = (edits: number): Planned[] => [
   ...['norm', 'unembed', 'sample'].map((kernel) => ({ kernel, workgroups: [16], bytes: 8192 })),
 ];
 
+const noSweeps = (): LabError => new LabError('not-yet', 'The toy engine patches nothing.', '');
+
 export const fakeEngine: EngineApi = {
   async start(_options, events) {
     told = events;
@@ -72,6 +74,11 @@ export const fakeEngine: EngineApi = {
   attach: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   detach: () => Promise.resolve(),
   neurons: () => Promise.resolve([]),
+  sweep: () => Promise.reject(noSweeps()),
+  planSweep: () => Promise.reject(noSweeps()),
+  explainSweep: () => Promise.reject(noSweeps()),
+  patchSet: () => Promise.reject(noSweeps()),
+  pathPatch: () => Promise.reject(noSweeps()),
   encode: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   latent: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   checkContract: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
