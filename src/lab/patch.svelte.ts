@@ -45,7 +45,7 @@ export class PatchStore {
   attribution = $state.raw<{ of: string; found: Attribution } | undefined>();
   attributionProblem = $state.raw<Trouble | undefined>();
   /** The pair whose answers the two tokens are, and whether a hand has chosen them. */
-  #suggested = '';
+  #suggested = $state('');
   #abort: AbortController | undefined;
   #read = 0;
   #planned = 0;
@@ -61,6 +61,10 @@ export class PatchStore {
   grid: GridKind = $derived(this.grids.find((each) => each === this.#grid) ?? this.grids[0] ?? 'layer-position');
   choose(grid: GridKind): void {
     this.#grid = grid;
+  }
+  /** The model has been asked for the two answers, or a hand has given them. */
+  get asked(): boolean {
+    return this.#suggested === this.pair;
   }
   /** The pair as one value. */
   pair: string = $derived.by(() => JSON.stringify([this.clean.map(({ id }) => id), this.corrupted.map(({ id }) => id)]));
