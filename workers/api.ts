@@ -113,7 +113,7 @@ export interface Lab {
   attribute(request: AttributeRequest): Promise<Attribution>; // direct logit attribution
   headScores(request?: HeadScoresRequest, job?: Job): Promise<HeadScores>;
   headCircuit(request: HeadCircuitRequest): Promise<HeadCircuit>;
-  composition(): Promise<Composition>;
+  composition(job?: Job): Promise<Composition>;
   lenses(): Promise<LensInfo[]>; // tuned and jacobian lenses on the shelf; remove(id) takes one off
   trainLens(request: TrainLensRequest, job?: Job): Promise<LensInfo>;
 

@@ -2,16 +2,30 @@
  * The engine as the page's client sees it (contract.ts: EngineApi): one device, one model in use, runs in turn, generations
  * beside them. Independent of workers and Comlink, so that tests and Node with Dawn use the same object.
  */
-import type { ContractCheck, DeviceInfo, DictionaryInfo, FoundLatents, Planned, SparseRows } from './api';
+import type {
+  Attribution,
+  Composition,
+  ContractCheck,
+  DeviceInfo,
+  DictionaryInfo,
+  FoundLatents,
+  HeadScores,
+  Planned,
+  SparseRows,
+} from './api';
 import type {
   DictionaryRecord,
   EngineApi,
+  EngineAttribute,
   EngineContrast,
   EngineDashboard,
   EngineEncode,
   EngineLatent,
   EngineEvent,
   EngineGenerate,
+  EngineHeadCircuit,
+  EngineHeadCircuitCall,
+  EngineHeadScores,
   EngineLens,
   EngineLensResult,
   EnginePromotes,
@@ -83,6 +97,7 @@ export class Engine implements EngineApi {
   private readonly attached: Attached;
   /** What is asked of dictionaries once there are any: not needed to start. */
   private readonly asking = later(() => import('./engine-asking'));
+  private readonly reading = later(() => import('./engine-reading'));
   private readonly surveying = later(async () => {
     const { dashboard, sequencesOf, Surveys } = await import('./engine-surveys');
     return { dashboard, sequencesOf, surveys: new Surveys() };
@@ -444,6 +459,29 @@ export class Engine implements EngineApi {
   }
   pathPatch(...[request, job, progress]: Parameters<EngineApi['pathPatch']>): ReturnType<EngineApi['pathPatch']> {
     return this.job(job, async (signal) => (await this.sweeping()).pathPatch(request, signal, progress));
+  }
+  attribute(request: EngineAttribute): Promise<Attribution> {
+    return this.steady(async () =>
+      (await this.reading()).attribute(
+        this.need(),
+        request,
+        request.dictionary === undefined ? undefined : this.attached.get(request.dictionary),
+      ),
+    );
+  }
+
+  headScores(request: EngineHeadScores, job: string, progress?: (done: number, of: number) => void): Promise<HeadScores> {
+    return this.job(job, (signal) =>
+      this.steady(async () => (await this.reading()).headScores(this.need(), request, progress, () => throwIfAborted(signal))),
+    );
+  }
+  headCircuit(call: EngineHeadCircuitCall): Promise<EngineHeadCircuit> {
+    return this.steady(async () => (await this.reading()).headCircuit(this.need(), call));
+  }
+  composition(job: string, progress?: (done: number, of: number) => void): Promise<Composition> {
+    return this.job(job, (signal) =>
+      this.steady(async () => (await this.reading()).composition(this.need(), progress, () => throwIfAborted(signal))),
+    );
   }
 
   loss(request: { ids: number[]; edits: EngineRun['edits'] }): Promise<Float32Array> {

@@ -167,6 +167,10 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     const { useSweeps } = await import('./use-sweeps');
     return useSweeps({ engine, text, edits, attach: dictionary });
   });
+  const reading = later(async () => {
+    const { useReading } = await import('./use-reading');
+    return useReading({ engine, text, model, edits, attach: dictionary });
+  });
   const refuse = (what: string, when: string) => () => Promise.reject(notYet(what, when));
 
   let bringing: Promise<void> | undefined;
@@ -322,10 +326,10 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     planSweep: coming.after(async (request) => (await sweeps()).planSweep(request)),
     patchSet: coming.after(async (request, job) => (await sweeps()).patchSet(request, job)),
     pathPatch: coming.after(async (request, job) => (await sweeps()).pathPatch(request, job)),
-    attribute: refuse('Direct logit attribution', 'the Patch instrument'),
-    headScores: refuse('Scores of heads', 'the Attention instrument'),
-    headCircuit: refuse('A head’s circuits', 'the Attention instrument'),
-    composition: refuse('Composition of heads', 'the Attention instrument'),
+    attribute: coming.after((request) => told(async () => (await reading()).attribute(request))),
+    headScores: coming.after((request, job) => told(async () => (await reading()).headScores(request, job))),
+    headCircuit: coming.after((request) => told(async () => (await reading()).headCircuit(request))),
+    composition: coming.after((job) => told(async () => (await reading()).composition(job))),
     lenses: refuse('A kept lens', 'trained lenses'),
     trainLens: refuse('Training a lens', 'trained lenses'),
 

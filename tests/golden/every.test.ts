@@ -3,8 +3,9 @@
  * for all of that, because a kernel is compiled for each device anew, and on a processor that is where the time goes.
  */
 import { afterAll, beforeAll, describe } from 'vitest';
-import { openBench, RUNS, type Opened } from '../support/engine';
+import { openBench, RUNS, VARIANTS, type Opened } from '../support/engine';
 import { loadFixture } from './fixture';
+import { attribution } from './every/attribution';
 import { edits } from './every/edits';
 import { hooks } from './every/hooks';
 import { meaning } from './every/meaning';
@@ -28,4 +29,6 @@ describe.each(RUNS)('$name, $variants', (run) => {
   describe('edits', () => edits(opened, run));
   describe('meaning', () => meaning(opened, run));
   describe('readouts', () => readouts(opened));
+  // Its parts come from taps and weights: the other kernels have been asked for them above.
+  if (run.variants === VARIANTS[0]) describe('attribution', () => attribution(opened));
 });
