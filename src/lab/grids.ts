@@ -5,8 +5,8 @@ export type Over = Exclude<SweepRequest['over'], { dictionary: string }>;
 export type GridKind = SweepRequest['grid'];
 
 export const OVER: readonly { value: Over; label: string; about: string }[] = [
-  { value: 'resid_pre', label: 'Residual, before the layer', about: 'everything that has been written to the stream so far' },
-  { value: 'resid_mid', label: 'Residual, after attention', about: 'the stream between attention and MLP' },
+  { value: 'resid_pre', label: 'Residual (before)', about: 'everything that has been written to the stream so far' },
+  { value: 'resid_mid', label: 'Residual (mid)', about: 'the stream between attention and MLP' },
   { value: 'attn_out', label: 'Attention out', about: 'what a layer’s heads add together' },
   { value: 'mlp_out', label: 'MLP out', about: 'what a layer’s MLP adds' },
   { value: 'z', label: 'Heads: z', about: 'what each head carries, before W_O' },
