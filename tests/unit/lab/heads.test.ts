@@ -1,6 +1,7 @@
 /** Attention as numbers to look at: value-weighting, order, badges. */
 import { describe, expect, it } from 'vitest';
 import type { HeadScores, Tensor } from '../../../workers/api';
+import { fromPositions, meanLoss } from '../../../src/lab/loss';
 import { badge, inOrder, lengths, mapOf, mostPositions, nameOf, scoreOf, strongestKeys, weightedMap } from '../../../src/lab/heads';
 
 /** Two heads, three tokens; rows sum to one. */
@@ -60,5 +61,13 @@ describe('scores', () => {
   it('put the heads in order', () => {
     expect(inOrder(2, 2, scores, 'induction').map(nameOf)).toEqual(['1.0', '1.1', '0.1', '0.0']);
     expect(inOrder(2, 2, scores, 'layer').map(nameOf)).toEqual(['0.0', '0.1', '1.0', '1.1']);
+  });
+});
+
+describe('losses', () => {
+  it('stand at the token that came; the first has none', () => {
+    expect(fromPositions(Float32Array.from([1, 3]), 3)).toEqual([Number.NaN, 1, 3]);
+    expect(meanLoss([Number.NaN, 1, 3])).toBe(2);
+    expect(meanLoss([Number.NaN])).toBeNaN();
   });
 });
