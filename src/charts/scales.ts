@@ -27,7 +27,16 @@ export const magma = (dark: boolean): Colour => towards(interpolateMagma, dark, 
 /** −1 blue … +1 red. */
 export const diverging: Colour = (x) => interpolateRdBu(0.5 - Math.min(1, Math.max(-1, x)) / 2);
 
-function channels(colour: string): [number, number, number] {
+/** −1 blue … 0 the card's own ground … +1 orange: a difference of nothing is quiet in either theme, and the two ends are told apart without colour vision. */
+export const balance = (dark: boolean): Colour => {
+  const ramp = scaleLinear<string>()
+    .domain([-1, 0, 1])
+    .range(dark ? ['#5b9bff', '#20242d', '#f0764b'] : ['#2c66d8', '#f6f2ea', '#c4481b'])
+    .clamp(true);
+  return (share) => ramp(share);
+};
+
+export function channels(colour: string): [number, number, number] {
   const hex = /^#(..)(..)(..)$/.exec(colour);
   if (hex) return [hex[1], hex[2], hex[3]].map((part) => Number.parseInt(part ?? '0', 16)) as [number, number, number];
   const [r = 0, g = 0, b = 0] = (colour.match(/[\d.]+/g) ?? []).map(Number);

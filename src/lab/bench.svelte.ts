@@ -76,6 +76,7 @@ export class Bench {
       lab,
       () => this.machine.model?.id,
       () => this.features.dictionaries,
+      () => this.prompt.ids.length,
     );
     this.labels = new LabelsStore(lab);
     this.features = new FeaturesStore(lab, this.machine, this.shelf, this.prompt, this.dials, this.labels);

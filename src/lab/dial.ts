@@ -5,7 +5,7 @@
 import type { DictionaryInfo, Edit, Hook, VectorInfo, Where } from '../../workers/api';
 import { isNeurons } from './neurons';
 
-export type DialKind = 'add' | 'project' | 'cap' | 'latent';
+export type DialKind = 'add' | 'project' | 'cap' | 'latent' | 'replace';
 export type LatentOp = 'set' | 'add';
 export type Scope = 'all' | 'prompt' | 'generated' | 'positions';
 
@@ -17,6 +17,8 @@ export interface Dial {
   vector: string;
   /** Of kind `latent`: which, and whether its activation is set to the value or added to. */
   latent?: { dictionary: string; latent: number; op: LatentOp };
+  /** Of kind `replace`: nothing in the place of what is there, or what is there in another text at the same positions. The value is how much of it is replaced. */
+  replace?: { by: 'zero' | number[]; head?: number };
   at: Hook;
   /** The edit's own number: scale, keep, cap or the latent's activation. */
   value: number;
@@ -31,7 +33,7 @@ export interface Dial {
   reach?: number;
 }
 
-export const VALUE_NAME: Record<DialKind, string> = { add: 'scale', project: 'keep', cap: 'cap', latent: 'activation' };
+export const VALUE_NAME: Record<DialKind, string> = { add: 'scale', project: 'keep', cap: 'cap', latent: 'activation', replace: 'share' };
 
 export function whereOf(dial: Pick<Dial, 'scope' | 'positions'>): Where {
   return dial.scope === 'positions' ? dial.positions : dial.scope;
@@ -46,7 +48,17 @@ export function toEdit(dial: Dial, master: number): Edit {
     strength: dial.strength * master,
     enabled: dial.enabled,
   };
-  const { vector, value } = dial;
+  const { vector, value, replace } = dial;
+  if (replace) {
+    const { by, head } = replace;
+    return {
+      ...common,
+      kind: 'replace',
+      value: by === 'zero' ? by : { prompt: by, from: dial.positions },
+      ...(head === undefined ? {} : { head }),
+      strength: common.strength * value,
+    };
+  }
   if (dial.kind === 'latent' && dial.latent) return { kind: 'latent', ...dial.latent, value, ...common };
   if (dial.kind === 'add') return { kind: 'add', vector, scale: value, ...common };
   if (dial.kind === 'project') return { kind: 'project', vector, keep: value, ...common };
@@ -55,23 +67,26 @@ export function toEdit(dial: Dial, master: number): Edit {
 
 /** What cannot change under a running stream, as a string to compare. */
 export function structureOf(dials: readonly Dial[]): string {
-  return JSON.stringify(dials.map((d) => [d.id, d.kind, d.vector, d.latent ?? null, d.at, whereOf(d), d.skipSpecial]));
+  return JSON.stringify(dials.map((d) => [d.id, d.kind, d.vector, d.latent ?? d.replace ?? null, d.at, whereOf(d), d.skipSpecial]));
 }
 
 /** Those whose vector or dictionary is on the shelf (a model's own neurons need not be): the others cannot act. */
 export function onShelf(dials: readonly Dial[], vectors: readonly VectorInfo[], dictionaries: readonly DictionaryInfo[]): Dial[] {
-  const known = new Set([...vectors, ...dictionaries].map(({ id }) => id));
+  const known = new Set([...vectors, { id: '' }, ...dictionaries].map(({ id }) => id));
   return dials.filter(({ vector, latent }) => known.has(latent?.dictionary ?? vector) || isNeurons(latent?.dictionary));
 }
 
 export interface LiveDial {
-  value: number;
+  /** None of a `replace`: its strength is all that moves. */
+  value?: number;
   strength: number;
   enabled: boolean;
 }
 
 export function liveOf(dials: readonly Dial[], master: number): LiveDial[] {
-  return dials.map(({ value, strength, enabled }) => ({ value, strength: strength * master, enabled }));
+  return dials.map(({ value, strength, enabled, replace }) =>
+    replace ? { strength: strength * master * value, enabled } : { value, strength: strength * master, enabled },
+  );
 }
 
 /** Indices and new numbers of the dials that moved between two readings of the same structure. */
@@ -79,7 +94,7 @@ export function moved(before: readonly LiveDial[], after: readonly LiveDial[]): 
   return after.flatMap((now, edit) => {
     const old = before[edit];
     const change: Partial<LiveDial> = {};
-    if (now.value !== old?.value) change.value = now.value;
+    if (now.value !== undefined && now.value !== old?.value) change.value = now.value;
     if (now.strength !== old?.strength) change.strength = now.strength;
     if (now.enabled !== old?.enabled) change.enabled = now.enabled;
     return Object.keys(change).length ? [{ edit, change }] : [];

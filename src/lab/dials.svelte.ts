@@ -1,9 +1,18 @@
 /** Every intervention in force. Global: the stream, the lens and the script all read the same list. */
-import type { DictionaryInfo, Edit, Lab, VectorInfo } from '../../workers/api';
+import type { DictionaryInfo, Edit, Hook, Lab, VectorInfo } from '../../workers/api';
 import { liveOf, structureOf, toEdit, type Dial, type DialKind } from './dial';
 import { labError } from './jobs';
 import { measure, measureLatent, type Reading } from './measure';
 import { isNeurons } from './neurons';
+
+export interface Replaced {
+  name: string;
+  at: Hook;
+  by: 'zero' | number[];
+  head?: number;
+  /** All of them where there are none. */
+  positions: number[];
+}
 
 export class Dials {
   list = $state<Dial[]>([]);
@@ -18,13 +27,16 @@ export class Dials {
     private readonly model: () => string | undefined = () => undefined,
     /** Those on the shelf, and the neurons of the model in use. */
     private readonly dictionaries: () => readonly DictionaryInfo[] = () => [],
+    /** How many tokens the prompt has. */
+    private readonly tokens: () => number = () => 0,
   ) {}
 
-  /** A direction means something in the model it was found in only; a latent, where its dictionary fits. */
-  rests(dial: Pick<Dial, 'model' | 'latent'>): boolean {
+  /** A direction means something in the model it was found in only; a latent, where its dictionary fits; another text's values, position by position. */
+  rests(dial: Pick<Dial, 'model' | 'latent' | 'replace'>): boolean {
     const model = this.model();
-    const { latent } = dial;
+    const { latent, replace } = dial;
     if (dial.model !== undefined && model !== undefined && dial.model !== model) return true;
+    if (replace && replace.by !== 'zero') return replace.by.length !== this.tokens();
     if (latent)
       return model === undefined || !this.dictionaries().some((each) => each.id === latent.dictionary && each.fits.includes(model));
     return false;
@@ -34,7 +46,9 @@ export class Dials {
   structure = $derived(structureOf(this.inForce));
   live = $derived(liveOf(this.inForce, this.master));
   /** Does anything change the model now? */
-  active = $derived(this.master !== 0 && this.inForce.some((d) => d.enabled && d.strength !== 0 && !(d.kind === 'add' && d.value === 0)));
+  active = $derived(
+    this.master !== 0 && this.inForce.some((d) => d.enabled && d.strength !== 0 && !((d.kind === 'add' || d.replace) && d.value === 0)),
+  );
 
   edits(): Edit[] {
     return this.inForce.map((dial) => toEdit($state.snapshot(dial), this.master));
@@ -87,6 +101,22 @@ export class Dials {
     return dial;
   }
 
+  /** One place as it is in another text, or nothing in its place. The one that is there already is given back as it is. */
+  addReplace({ name, at, by, head, positions }: Replaced): Dial {
+    const replace = { by, ...(head === undefined ? {} : { head }) };
+    const same = JSON.stringify([at, replace, positions]);
+    const there = this.list.find((each) => JSON.stringify([each.at, each.replace, each.positions]) === same && !this.rests(each));
+    if (there) return there;
+    const model = this.model();
+    const dial: Dial = {
+      ...{ id: crypto.randomUUID(), name, kind: 'replace', vector: '', replace, at, value: 1 },
+      ...(model === undefined ? {} : { model }),
+      ...{ strength: 1, enabled: true, scope: positions.length ? 'positions' : 'all', positions, skipSpecial: false },
+    };
+    this.list.push(dial);
+    return dial;
+  }
+
   set(id: string, change: Partial<Dial>): void {
     const dial = this.list.find((each) => each.id === id);
     if (dial) Object.assign(dial, change);
@@ -98,8 +128,8 @@ export class Dials {
 
   /** A vector left the shelf: its dials cannot act any more. */
   keepOnly(vectors: readonly VectorInfo[]): void {
-    const known = new Set(vectors.map(({ id }) => id));
-    this.#keep(({ vector, latent }) => latent !== undefined || known.has(vector));
+    const known = new Set(['', ...vectors.map(({ id }) => id)]);
+    this.#keep(({ vector }) => known.has(vector));
   }
 
   /** The same of a dictionary. */
@@ -121,11 +151,12 @@ export class Dials {
       return '';
     }
     try {
-      const hooks = [...new Set(dials.flatMap(({ at, latent }) => (latent ? [] : [at])))];
+      const hooks = [...new Set(dials.flatMap(({ at, latent, replace }) => (latent || replace ? [] : [at])))];
       const taps = hooks.length ? (await this.lab.run({ prompt: ids, taps: hooks, logits: 'none' })).taps : {};
       const found = await Promise.all(
         dials.map(async (dial) => {
           if (dial.latent) return this.#ofLatent(dial.latent, ids);
+          if (dial.replace) return undefined;
           const tap = taps[dial.at];
           return tap && measure(tap, (await this.lab.vector(dial.vector)).data);
         }),

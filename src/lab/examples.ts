@@ -17,6 +17,14 @@ export const GIFT: Example & { answer: string } = {
   answer: ' Odo',
 };
 
+/** The same with the givers changed over: as many tokens, one name apart, and the other name to end with. */
+export const CONTRAST: Example & { answer: string } = {
+  label: 'A gift, the other way round',
+  prompt: 'When Mara and Odo went to the market, Odo gave a lantern to',
+  ends: ' Mara.',
+  answer: ' Mara',
+};
+
 export const EXAMPLES: readonly Example[] = [
   STORY,
   GIFT,
@@ -38,8 +46,16 @@ export const TEACH = {
     'Two stories will grow from one beginning: on the left by the model as it is, on the right with the dial turned.',
     'Press Generate; then drag the dial the other way and write again.',
   ],
+  patch: [
+    'Two texts that differ in one name end differently. Patching copies one activation from the first run into the second, and asks how much of the first answer comes back.',
+    'Press Run: each square is one such copy, a layer and a word; find where the name is carried, and where it is handed over.',
+  ],
   lens: [
     'The lens asks every layer what it would say next: the embedding at the bottom, the model’s own answer on top.',
     'This sentence has to end with the name that is left over; read the last column upwards and see where it is found.',
+  ],
+  attention: [
+    'A head moves information between words: each of these squares is one head, its rows the words that look, its columns the words that are looked at.',
+    'In this sentence some head has to fetch the name that is left over; find the one whose last row looks at it.',
   ],
 } as const;

@@ -21,7 +21,7 @@ export function followReading(bench: Bench): void {
   $effect(() => {
     if (bench.instrument !== 'lens' || !machine.model || stream.running) return;
     void [prompt.tokens.length, prompt.ids, dials.structure, dials.live, dials.compare];
-    void [lens.tracked, lens.withText, lens.withText && stream.steps];
+    void [lens.which, lens.tracked, lens.withText, lens.withText && stream.steps];
     return bench.whenQuiet(200, () => lens.run());
   });
   $effect(() => {

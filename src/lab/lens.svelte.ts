@@ -1,5 +1,5 @@
 /** The logit lens of what is on the bench, with the dials in force and, to compare, without them. */
-import type { Edit, Lab, LensResult, Where } from '../../workers/api';
+import type { Edit, Lab, LensInfo, LensResult, Where } from '../../workers/api';
 import type { Dials } from './dials.svelte';
 import { labError } from './jobs';
 import type { PromptStore } from './prompt.svelte';
@@ -30,7 +30,11 @@ export const METRICS: Record<LensMetric, { label: string; formula: string }> = {
   kl: { label: 'KL to final', formula: 'KL(p_final ‖ p_layer) = Σ p_final ln(p_final ÷ p_layer), in nats' },
 };
 
+/** A kept lens, or the plain one. */
+export type LensChoice = { kind: 'logit' } | Pick<LensInfo, 'id' | 'kind' | 'name' | 'model'>;
+
 export class LensStore {
+  which = $state.raw<LensChoice>({ kind: 'logit' });
   metric = $state<LensMetric>('probability');
   trackText = $state('');
   tracked = $state.raw<{ id: number; piece: string } | undefined>();
@@ -92,8 +96,10 @@ export class LensStore {
     const ids = tokens.map(({ id }) => id);
     const track = this.tracked ? { track: this.tracked.id } : {};
     try {
-      const ask = (edits: Edit[]) => this.lab.lens({ prompt: ids, kind: 'logit', top: TOP, edits, ...track });
-      const edited = await ask(this.#edits(ids.length));
+      const { which } = this;
+      const read = 'id' in which ? { kind: which.kind, lens: which.id } : { kind: which.kind };
+      const ask = (edits: Edit[]) => this.lab.lens({ prompt: ids, ...read, top: TOP, edits, ...track });
+      const edited = await ask(this.editsFor(ids.length));
       if (ticket !== this.#ticket) return;
       const baseline = this.dials.active && this.dials.compare ? await ask([]) : undefined;
       if (ticket !== this.#ticket) return;
@@ -118,7 +124,7 @@ export class LensStore {
   }
 
   /** A lens reads one text; which part of it was the prompt, the edits are told as positions. */
-  #edits(length: number): Edit[] {
+  editsFor(length: number): Edit[] {
     const seam = Math.min(this.prompt.ids.length, length);
     const span = (from: number, to: number): Where => Array.from({ length: to - from }, (_, i) => from + i);
     return this.dials.edits().map((edit) => {

@@ -69,6 +69,7 @@ export function share(dial: Dial, master: number, reading: Reading): number {
 }
 
 export const FORMULA: Record<DialKind, string> = {
+  replace: 'x + share · (r − x), r: what stands in its place; no share of the residual is told',
   add: '|strength · scale| · ‖v‖ ÷ mean ‖x‖ over the prompt, first token left out',
   project: 'mean |strength · (1 − keep) · x·v̂| ÷ mean ‖x‖ over the prompt, first token left out',
   cap: 'mean strength · max(0, x·v̂ − cap) ÷ mean ‖x‖ over the prompt, first token left out',
@@ -86,7 +87,7 @@ export function niceCeil(x: number): number {
 
 /** The slider's ends and step: for add, ± what reaches the residual norm; for cap, ± the residual norm. */
 export function range(
-  dial: Pick<Dial, 'kind' | 'value' | 'reach'>,
+  dial: Pick<Dial, 'kind' | 'value' | 'reach' | 'replace'>,
   reading: Reading | undefined,
 ): { min: number; max: number; step: number } {
   if (dial.kind === 'project') return { min: Math.min(-1, dial.value), max: Math.max(1, dial.value), step: 0.01 };
@@ -94,6 +95,7 @@ export function range(
     const max = Math.max(dial.reach ?? 0, Math.abs(dial.value)) || 10;
     return { min: Math.min(0, dial.value), max, step: max / 200 };
   }
+  if (dial.replace) return { min: Math.min(dial.replace.by === 'zero' ? -1 : 0, dial.value), max: Math.max(1, dial.value), step: 0.01 };
   if (dial.reach && dial.kind === 'add') {
     const max = Math.max(dial.reach, Math.abs(dial.value));
     return { min: -max, max, step: max / 200 };

@@ -7,7 +7,7 @@ import type { Dial } from './dial';
 import { readTour, type TourState } from './tour';
 import { readUsing, type Using } from './using';
 
-export const INSTRUMENTS = ['generate', 'lens', 'features'] as const;
+export const INSTRUMENTS = ['generate', 'lens', 'attention', 'features', 'patch'] as const;
 export type Instrument = (typeof INSTRUMENTS)[number];
 
 /** What a person chose to see of dictionaries. */
@@ -89,15 +89,16 @@ function readDial(value: unknown): Dial[] {
   const { id, vector, at } = value;
   if (typeof id !== 'string' || typeof vector !== 'string' || typeof at !== 'string') return [];
   const latent = readLatent(value['latent']);
-  if (value['kind'] === 'latent' && !latent) return [];
+  const replace = readReplace(value['replace']);
+  if ((value['kind'] === 'latent' && !latent) || (value['kind'] === 'replace' && !replace)) return [];
   return [
     {
       id,
       vector,
       at,
       name: text(value['name'], vector),
-      kind: latent ? 'latent' : oneOf(value['kind'], ['add', 'project', 'cap'], 'add'),
-      ...(latent ? { latent } : {}),
+      kind: latent ? 'latent' : replace ? 'replace' : oneOf(value['kind'], ['add', 'project', 'cap'], 'add'),
+      ...(latent ? { latent } : replace ? { replace } : {}),
       value: real(value['value'], 0),
       strength: real(value['strength'], 1),
       enabled: value['enabled'] !== false,
@@ -108,6 +109,12 @@ function readDial(value: unknown): Dial[] {
       ...(real(value['reach'], 0) > 0 ? { reach: real(value['reach'], 0) } : {}),
     },
   ];
+}
+
+function readReplace(value: unknown): Dial['replace'] {
+  if (!isRecord(value)) return undefined;
+  const by = value['by'] === 'zero' ? 'zero' : integers(value['by']);
+  return by.length ? { by, ...(isLatent(value['head']) ? { head: value['head'] } : {}) } : undefined;
 }
 
 function readLatent(value: unknown): Dial['latent'] {
