@@ -1,8 +1,8 @@
 // resid[r] += part[r], after the edits at part's hook (hook_attn_out, hook_mlp_out).
 // POS 1: part is W_pos[pos], and resid holds W_E[token]: the sum of the embeddings after the edits at hook_embed and hook_pos_embed.
-// Shapes: part, resid [rows, stride]; pos [context, stride]. Grid: one workgroup a row.
+// Shapes: part, resid [rows, stride]; pos [context, stride]. Grid: one workgroup a row; SERIAL: a thread a row, workgroups of 8.
 #include row.wgsl
-struct Params { first: u32, count: u32, width: u32, stride: u32, firstResid: u32, countResid: u32 }
+struct Params { first: u32, count: u32, width: u32, stride: u32, firstResid: u32, countResid: u32, rows: u32 }
 @group(0) @binding(0) var<storage, read_write> part: array<f32>;
 @group(0) @binding(1) var<storage, read_write> resid: array<f32>;
 #if EDIT
@@ -21,17 +21,18 @@ struct Params { first: u32, count: u32, width: u32, stride: u32, firstResid: u32
 #end
 #else
 @group(0) @binding(2) var<uniform> p: Params;
+const STEP = 64u;
 #end
 
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: u32) {
-  let base = wg.x * p.stride;
+#include row-main.wgsl
+fn row(r: u32, lid: u32) {
+  let base = r * p.stride;
 #if POS
-  for (var i = lid; i < p.width; i += 64u) { part[base + i] = pos[rows[wg.x].pos * p.stride + i]; }
-  edit_resid(wg.x, lid, p.firstResid, p.countResid, base, p.stride, p.width, 0u, p.width, ALL);
+  for (var i = lid; i < p.width; i += STEP) { part[base + i] = pos[rows[r].pos * p.stride + i]; }
+  edit_resid(r, lid, p.firstResid, p.countResid, base, p.stride, p.width, 0u, p.width, ALL);
 #end
 #if EDIT
-  edit_part(wg.x, lid, p.first, p.count, base, p.stride, p.width, 0u, p.width, ALL);
+  edit_part(r, lid, p.first, p.count, base, p.stride, p.width, 0u, p.width, ALL);
 #end
-  for (var i = lid; i < p.width; i += 64u) { resid[base + i] += part[base + i]; }
+  for (var i = lid; i < p.width; i += STEP) { resid[base + i] += part[base + i]; }
 }

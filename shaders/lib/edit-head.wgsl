@@ -26,4 +26,16 @@ fn applies(e: Edit, r: u32) -> bool {
   if ((e.seq != row.seq && e.seq != EVERY) || !bit(e.positions, row.pos)) { return false; }
   return e.skipSpecial == 0u || !bit(edits[0], row.token);
 }
+// SERIAL 1: one thread has the row to itself, and there is nobody to wait for: for devices where barriers are dear.
+#if SERIAL
+const STEP = 1u;
+fn meet() {}
+fn editTotal(v: f32, lid: u32) -> f32 { return v; }
+#else
+const STEP = 64u;
+fn meet() {
+  storageBarrier();
+  workgroupBarrier();
+}
 #include reduce.wgsl NAME=editTotal SIZE=64
+#end

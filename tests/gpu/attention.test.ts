@@ -128,13 +128,13 @@ describe.each(SHAPES)('$heads heads over $kvHeads of width $dHead', (shape) => {
     }
   });
 
-  test('open: scores, pattern and z', async () => {
+  test.each([false, true])('open: scores, pattern and z (serial: %s)', async (serial) => {
     const { call, expected, padded } = prepare(shape, 3, 10);
     const words = ROWS.length * shape.heads * KEYS;
     rig.blank('scores', words, 77);
     rig.blank('pattern', words, 77);
     rig.put('edits', new Uint32Array(4));
-    await rig.run(openAttention({ ...call, q: 'q', keys: KEYS, sites: { scores: NO_SITE, pattern: NO_SITE } }));
+    await rig.run(openAttention({ ...call, q: 'q', keys: KEYS, sites: { scores: NO_SITE, pattern: NO_SITE }, serial }));
     await checkZ('attention-open', shape, expected, padded);
     const found = { scores: await rig.floats('scores'), pattern: await rig.floats('pattern') };
     for (const what of ['scores', 'pattern'] as const)
@@ -170,7 +170,7 @@ describe.each([
       }
   });
 
-  test('open: every window, capped and not; keys that are not seen are not written', async () => {
+  test.each([false, true])('open: every window, capped and not; keys that are not seen are not written (serial: %s)', async (serial) => {
     for (const softcap of [0, 2.5])
       for (const window of WINDOWS) {
         const { call, expected, padded } = prepare(shape, window, 10, window, softcap);
@@ -178,7 +178,7 @@ describe.each([
         rig.blank('scores', words, 77);
         rig.blank('pattern', words, 77);
         rig.put('edits', new Uint32Array(4));
-        await rig.run(openAttention({ ...call, q: 'q', keys: KEYS, sites: { scores: NO_SITE, pattern: NO_SITE } }));
+        await rig.run(openAttention({ ...call, q: 'q', keys: KEYS, sites: { scores: NO_SITE, pattern: NO_SITE }, serial }));
         await checkZ('attention-open, window', { ...shape, window, softcap }, expected, padded);
         const found = { scores: await rig.floats('scores'), pattern: await rig.floats('pattern') };
         for (const what of ['scores', 'pattern'] as const)

@@ -19,6 +19,8 @@ const IDS = Array.from({ length: LENGTH }, (_, i) => (i % 9 === 0 ? 7 : i === 33
 const OTHER = [...IDS].reverse();
 
 let rig: Rig;
+/** A thread a row, or a workgroup. */
+let serial: boolean;
 beforeAll(async () => {
   rig = await Rig.open();
 });
@@ -79,7 +81,7 @@ async function onGpu(
   rig.rows(IDS.flatMap((token, position) => [0, 1].map((sequence) => ({ token, position, sequence, slot: sequence }))));
   rig.put('edits', compiled.words);
   if (!site) throw new Error(`no edits at ${hook}`);
-  await rig.run(editOp({ rows: 2 * LENGTH, hook, x: 'x', site, rowStride, stride, width, units }));
+  await rig.run(editOp({ rows: 2 * LENGTH, hook, x: 'x', site, rowStride, stride, width, units, serial }));
   const found = await rig.floats('x');
   const rows = (which: number): Float32Array =>
     Float32Array.from({ length: LENGTH * rowStride }, (_, i) =>
@@ -112,102 +114,108 @@ const PLACES: { where: EngineEdit['where']; skipSpecial: boolean; strength: numb
   { where: [0, 31, 32, -1], skipSpecial: false, strength: 2 },
 ];
 
-describe.each([
-  ['the stream', RESID, SMALL.dModel],
-  ['one number', 'blocks.0.ln2.hook_scale', 1],
-  ['more than a workgroup', 'blocks.0.mlp.hook_post', SMALL.dMlp],
-  ['all heads as one row', Z, SMALL.heads * SMALL.dHead],
-])('%s (%s)', (_, hook, width) => {
-  test.each(PLACES)('where $where, skipSpecial $skipSpecial, strength $strength', async (place) => {
-    const v = numbers(width, 5).map((each) => each + 0.1);
-    const edits: EngineEdit[] = [
-      editOf(hook, { kind: 'add', vector: v, scale: -2.5 }, place),
-      editOf(hook, { kind: 'project', vector: v, keep: 0 }, place),
-      editOf(hook, { kind: 'project', vector: v, keep: 1.5 }, place),
-      editOf(hook, { kind: 'cap', vector: v, cap: 0.3 }, place),
-      editOf(hook, { kind: 'replace', value: 'zero' }, place),
-      editOf(hook, { kind: 'replace', value: { ids: OTHER } }, place),
-      editOf(hook, { kind: 'replace', value: { mean: [IDS, OTHER], over: 'all' } }, place),
-      editOf(hook, { kind: 'replace', value: { mean: [IDS, OTHER], over: 'position' } }, place),
-    ];
-    for (const each of edits) await check(hook, [each]);
-    // In list order, each on what the one before left (of one number, a projection leaves nothing to compare).
-    if (width > 1) await check(hook, edits.slice(0, 4));
+describe.each([false, true])('serial: %s', (form) => {
+  beforeAll(() => {
+    serial = form;
   });
-});
 
-describe('heads', () => {
-  const v = numbers(SMALL.dHead, 6).map((each) => each + 0.1);
-  test.each([0, 1, 2])('head %i alone', async (head) => {
-    for (const place of PLACES) {
-      await check(Z, [editOf(Z, { kind: 'add', vector: v, scale: 2 }, { ...place, head })]);
-      await check(Z, [editOf(Z, { kind: 'project', vector: v, keep: 0.25 }, { ...place, head })]);
-      await check(Z, [editOf(Z, { kind: 'cap', vector: v, cap: -0.5 }, { ...place, head })]);
-      await check(Z, [editOf(Z, { kind: 'replace', value: { ids: OTHER } }, { ...place, head })]);
-      await check(Z, [editOf(Z, { kind: 'replace', value: 'zero' }, { ...place, head })]);
-    }
+  describe.each([
+    ['the stream', RESID, SMALL.dModel],
+    ['one number', 'blocks.0.ln2.hook_scale', 1],
+    ['more than a workgroup', 'blocks.0.mlp.hook_post', SMALL.dMlp],
+    ['all heads as one row', Z, SMALL.heads * SMALL.dHead],
+  ])('%s (%s)', (_, hook, width) => {
+    test.each(PLACES)('where $where, skipSpecial $skipSpecial, strength $strength', async (place) => {
+      const v = numbers(width, 5).map((each) => each + 0.1);
+      const edits: EngineEdit[] = [
+        editOf(hook, { kind: 'add', vector: v, scale: -2.5 }, place),
+        editOf(hook, { kind: 'project', vector: v, keep: 0 }, place),
+        editOf(hook, { kind: 'project', vector: v, keep: 1.5 }, place),
+        editOf(hook, { kind: 'cap', vector: v, cap: 0.3 }, place),
+        editOf(hook, { kind: 'replace', value: 'zero' }, place),
+        editOf(hook, { kind: 'replace', value: { ids: OTHER } }, place),
+        editOf(hook, { kind: 'replace', value: { mean: [IDS, OTHER], over: 'all' } }, place),
+        editOf(hook, { kind: 'replace', value: { mean: [IDS, OTHER], over: 'position' } }, place),
+      ];
+      for (const each of edits) await check(hook, [each]);
+      // In list order, each on what the one before left (of one number, a projection leaves nothing to compare).
+      if (width > 1) await check(hook, edits.slice(0, 4));
+    });
   });
-  test('a vector of one head’s width goes to each head by itself', async () => {
-    for (const what of [
-      { kind: 'add', vector: v, scale: 2 },
-      { kind: 'project', vector: v, keep: 0 },
-      { kind: 'cap', vector: v, cap: 0.2 },
-    ] as const)
-      await check(
-        Z,
-        [editOf(Z, what)],
-        Array.from({ length: SMALL.heads }, (_, head) => editOf(Z, what, { head })),
-      );
-  });
-});
 
-describe('scores and patterns: only keys that the query can see', () => {
-  const hook = 'blocks.0.attn.hook_attn_scores';
-  const [head, some] = [1, LENGTH];
-  test.each([
-    ['add', editOf(hook, { kind: 'add', vector: numbers(LENGTH, 9), scale: 2 })],
-    ['add at one head', editOf(hook, { kind: 'add', vector: numbers(LENGTH, 9), scale: 2 }, { head })],
-    ['zero at one head', editOf(hook, { kind: 'replace', value: 'zero' }, { head, where: [3, -1] })],
-    ['another prompt’s', editOf(hook, { kind: 'replace', value: { ids: OTHER } }, { where: 'prompt' })],
-  ])('%s', async (_, each) => {
-    const target = { promptLength: PROMPT, length: LENGTH, end: LENGTH, tokens: LENGTH };
-    const source = await sourceOf(HOOKS, each, target, (ids, at) => Promise.resolve(unedited(ids, at)));
-    const compiled = compileEdits(HOOKS, [{ edit: each, sequence: 0, ...target, ...(source ? { source } : {}) }], some, SPECIAL, 50);
-    const { heads } = SMALL;
-    const x = numbers(heads * LENGTH * LENGTH, 1, 3);
-    rig.clear();
-    // The engine keeps [query][head][key], TransformerLens [head][query][key].
-    rig.put('x', x);
-    rig.rows(IDS.map((token, position) => ({ token, position })));
-    rig.put('edits', compiled.words);
-    const site = compiled.sites.get(hook) ?? { first: 0, count: 0 };
-    const geometry = geometryOf(findHook(HOOKS, hook), LENGTH);
-    await rig.run(editOp({ rows: LENGTH, hook, x: 'x', site, ...geometry, causal: true }));
-    const swap = (from: ArrayLike<number>, a: number, b: number): Float64Array =>
-      Float64Array.from({ length: from.length }, (_, i) => {
-        const [row, key] = [Math.floor(i / LENGTH), i % LENGTH];
-        return at(from, ((row % a) * b + Math.floor(row / a)) * LENGTH + key);
-      });
-    const shape = [heads, LENGTH, LENGTH];
-    const expected = editHook([each], CONTEXT)(hook, swap(x, LENGTH, heads), shape);
-    const found = swap(await rig.floats('x'), LENGTH, heads);
-    rig.expectRows('edit, keys', each.kind, found, expected ?? [], LENGTH, TIGHT);
+  describe('heads', () => {
+    const v = numbers(SMALL.dHead, 6).map((each) => each + 0.1);
+    test.each([0, 1, 2])('head %i alone', async (head) => {
+      for (const place of PLACES) {
+        await check(Z, [editOf(Z, { kind: 'add', vector: v, scale: 2 }, { ...place, head })]);
+        await check(Z, [editOf(Z, { kind: 'project', vector: v, keep: 0.25 }, { ...place, head })]);
+        await check(Z, [editOf(Z, { kind: 'cap', vector: v, cap: -0.5 }, { ...place, head })]);
+        await check(Z, [editOf(Z, { kind: 'replace', value: { ids: OTHER } }, { ...place, head })]);
+        await check(Z, [editOf(Z, { kind: 'replace', value: 'zero' }, { ...place, head })]);
+      }
+    });
+    test('a vector of one head’s width goes to each head by itself', async () => {
+      for (const what of [
+        { kind: 'add', vector: v, scale: 2 },
+        { kind: 'project', vector: v, keep: 0 },
+        { kind: 'cap', vector: v, cap: 0.2 },
+      ] as const)
+        await check(
+          Z,
+          [editOf(Z, what)],
+          Array.from({ length: SMALL.heads }, (_, head) => editOf(Z, what, { head })),
+        );
+    });
   });
-});
 
-test('strength 0, or an edit that is off, leaves the exact bits: −0 and subnormals too', async () => {
-  const v = numbers(SMALL.dModel, 5, 1e30);
-  const x = numbers(LENGTH * SMALL.dModel, 3, 4);
-  new Uint32Array(x.buffer).set([0x80000000, 1, 0x80000001, 0x007fffff, 0x7f7fffff]);
-  for (const still of [{ strength: 0 }, { enabled: false }])
-    for (const what of [
-      { kind: 'add', vector: v, scale: 3e38 },
-      { kind: 'project', vector: v, keep: 0 },
-      { kind: 'cap', vector: v, cap: -3e38 },
-      { kind: 'replace', value: 'zero' },
-      { kind: 'replace', value: { ids: OTHER } },
-    ] as const) {
-      const [mine] = await onGpu(RESID, [editOf(RESID, what, still)], x, x);
-      expect(new Uint32Array(mine.buffer), what.kind).toEqual(new Uint32Array(x.buffer));
-    }
+  describe('scores and patterns: only keys that the query can see', () => {
+    const hook = 'blocks.0.attn.hook_attn_scores';
+    const [head, some] = [1, LENGTH];
+    test.each([
+      ['add', editOf(hook, { kind: 'add', vector: numbers(LENGTH, 9), scale: 2 })],
+      ['add at one head', editOf(hook, { kind: 'add', vector: numbers(LENGTH, 9), scale: 2 }, { head })],
+      ['zero at one head', editOf(hook, { kind: 'replace', value: 'zero' }, { head, where: [3, -1] })],
+      ['another prompt’s', editOf(hook, { kind: 'replace', value: { ids: OTHER } }, { where: 'prompt' })],
+    ])('%s', async (_, each) => {
+      const target = { promptLength: PROMPT, length: LENGTH, end: LENGTH, tokens: LENGTH };
+      const source = await sourceOf(HOOKS, each, target, (ids, at) => Promise.resolve(unedited(ids, at)));
+      const compiled = compileEdits(HOOKS, [{ edit: each, sequence: 0, ...target, ...(source ? { source } : {}) }], some, SPECIAL, 50);
+      const { heads } = SMALL;
+      const x = numbers(heads * LENGTH * LENGTH, 1, 3);
+      rig.clear();
+      // The engine keeps [query][head][key], TransformerLens [head][query][key].
+      rig.put('x', x);
+      rig.rows(IDS.map((token, position) => ({ token, position })));
+      rig.put('edits', compiled.words);
+      const site = compiled.sites.get(hook) ?? { first: 0, count: 0 };
+      const geometry = geometryOf(findHook(HOOKS, hook), LENGTH);
+      await rig.run(editOp({ rows: LENGTH, hook, x: 'x', site, ...geometry, causal: true, serial }));
+      const swap = (from: ArrayLike<number>, a: number, b: number): Float64Array =>
+        Float64Array.from({ length: from.length }, (_, i) => {
+          const [row, key] = [Math.floor(i / LENGTH), i % LENGTH];
+          return at(from, ((row % a) * b + Math.floor(row / a)) * LENGTH + key);
+        });
+      const shape = [heads, LENGTH, LENGTH];
+      const expected = editHook([each], CONTEXT)(hook, swap(x, LENGTH, heads), shape);
+      const found = swap(await rig.floats('x'), LENGTH, heads);
+      rig.expectRows('edit, keys', each.kind, found, expected ?? [], LENGTH, TIGHT);
+    });
+  });
+
+  test('strength 0, or an edit that is off, leaves the exact bits: −0 and subnormals too', async () => {
+    const v = numbers(SMALL.dModel, 5, 1e30);
+    const x = numbers(LENGTH * SMALL.dModel, 3, 4);
+    new Uint32Array(x.buffer).set([0x80000000, 1, 0x80000001, 0x007fffff, 0x7f7fffff]);
+    for (const still of [{ strength: 0 }, { enabled: false }])
+      for (const what of [
+        { kind: 'add', vector: v, scale: 3e38 },
+        { kind: 'project', vector: v, keep: 0 },
+        { kind: 'cap', vector: v, cap: -3e38 },
+        { kind: 'replace', value: 'zero' },
+        { kind: 'replace', value: { ids: OTHER } },
+      ] as const) {
+        const [mine] = await onGpu(RESID, [editOf(RESID, what, still)], x, x);
+        expect(new Uint32Array(mine.buffer), what.kind).toEqual(new Uint32Array(x.buffer));
+      }
+  });
 });

@@ -106,7 +106,12 @@ test.each([
   for (let i = 0; i < out.length; i++) if (i % stride >= d) expect(out[i]).toBe(residual ? before[i] : 0);
 });
 
-test.each([true, false])('act, gated %s: edits before the activation', async (gated) => {
+test.each([
+  [true, false],
+  [true, true],
+  [false, false],
+  [false, true],
+])('act, gated %s, serial %s: edits before the activation', async (gated, serial) => {
   const { dMlp: width } = SPEC;
   const [pre, up] = ['blocks.1.mlp.hook_pre', 'blocks.1.mlp.hook_pre_linear'];
   const edits = [steer(pre, width, 1), dim(pre, width, 2), ...(gated ? [steer(up, width, 3, [1, -1])] : [])];
@@ -117,7 +122,7 @@ test.each([true, false])('act, gated %s: edits before the activation', async (ga
   rig.blank('post', ROWS * stride, 77);
   const sites = { site: site(pre), linearSite: site(up) };
   await rig.run(
-    act({ rows: ROWS, hook: pre, pre: 'pre', post: 'post', act: 'silu', gated, width, stride, second: ROWS * stride, ...sites }),
+    act({ rows: ROWS, hook: pre, pre: 'pre', post: 'post', act: 'silu', gated, width, stride, second: ROWS * stride, serial, ...sites }),
   );
   const rightPre = twin(edits, pre, x.subarray(0, ROWS * width), [ROWS, width]);
   const rightUp = twin(edits, up, x.subarray(ROWS * width), [ROWS, width]);
@@ -127,7 +132,7 @@ test.each([true, false])('act, gated %s: edits before the activation', async (ga
   rig.expectRows('act, edited', 'post', packed(await rig.floats('post'), width, stride), right, width, TIGHT);
 });
 
-test('add: the part is edited, then summed', async () => {
+test.each([false, true])('add, serial %s: the part is edited, then summed', async (serial) => {
   const { dModel: d } = SPEC;
   const hook = 'blocks.1.hook_attn_out';
   const edits = [steer(hook, d, 1), dim(hook, d, 2)];
@@ -136,7 +141,7 @@ test('add: the part is edited, then summed', async () => {
   const [part, resid] = [numbers(ROWS * d, 3), numbers(ROWS * d, 4, 10)];
   rig.put('part', spaced(part, d, stride));
   rig.put('resid', spaced(resid, d, stride));
-  await rig.run(add({ rows: ROWS, hook, part: 'part', resid: 'resid', width: d, stride, site: site(hook) }));
+  await rig.run(add({ rows: ROWS, hook, part: 'part', resid: 'resid', width: d, stride, site: site(hook), serial }));
   const right = twin(edits, hook, part, [ROWS, d]);
   rig.expectRows('add, edited', 'part', packed(await rig.floats('part'), d, stride), right, d, TIGHT);
   const sums = right.map((value, i) => value + at(resid, i));
@@ -202,17 +207,19 @@ const swap = (x: ArrayLike<number>, heads: number): Float64Array =>
     return at(x, ((row % ROWS) * heads + Math.floor(row / ROWS)) * ROWS + (i % ROWS));
   });
 
-test.each([
-  { window: 0, cap: 0 },
-  { window: 1, cap: 0 },
-  { window: 3, cap: 0 },
-  { window: 3, cap: 0.8 },
-  { window: ROWS, cap: 2 },
-  { window: ROWS + 5, cap: 0 },
-])(
-  'attention, window $window, cap $cap: edited scores are normalised; an edited pattern is not again, and is what z mixes',
+test.each(
+  [
+    { window: 0, cap: 0 },
+    { window: 1, cap: 0 },
+    { window: 3, cap: 0 },
+    { window: 3, cap: 0.8 },
+    { window: ROWS, cap: 2 },
+    { window: ROWS + 5, cap: 0 },
+  ].flatMap((form) => [false, true].map((serial) => ({ ...form, serial }))),
+)(
+  'attention, window $window, cap $cap, serial $serial: edited scores are normalised; an edited pattern is not again, and is what z mixes',
   async (form) => {
-    const { window, cap } = form;
+    const { window, cap, serial } = form;
     const { heads, kvHeads, dHead } = SPEC;
     const padded = pad4(dHead);
     const [scores, pattern] = ['blocks.0.attn.hook_attn_scores', 'blocks.0.attn.hook_pattern'];
@@ -237,7 +244,7 @@ test.each([
     const scale = 0.7;
     const call = { rows: ROWS, heads, kvHeads, dHeadPadded: padded, kv: 'kv', second: cache.length / 2, cap: ROWS, scale, hook: pattern };
     const sites = { scores: site(scores), pattern: site(pattern) };
-    await rig.run(openAttention({ ...call, q: 'q', keys: ROWS, window, softcap: cap, sites }));
+    await rig.run(openAttention({ ...call, q: 'q', keys: ROWS, window, softcap: cap, sites, serial }));
     const shape = [heads, ROWS, ROWS];
     const forms = { queries: ROWS, keys: ROWS, heads, kvHeads, dHead, window, cap };
     const seen = { ...CONTEXT, window: () => window };

@@ -57,14 +57,15 @@ export interface OpenSites {
 }
 
 /** Scores and pattern in buffers of their own, edits applied on the way. */
-export function openAttention(call: AttentionShape & { q: string; keys: number; sites: OpenSites }): Dispatch {
+/** `serial`: a thread a row and head, without barriers. */
+export function openAttention(call: AttentionShape & { q: string; keys: number; sites: OpenSites; serial?: boolean }): Dispatch {
   const { sites } = call;
   return {
     op: 'dispatch',
     kernel: 'attention',
-    variant: 'open',
+    variant: call.serial ? 'open, serial' : 'open',
     file: 'attention-open',
-    defines: { ...heads(call), D4: `${call.dHeadPadded / 4}u` },
+    defines: { ...heads(call), D4: `${call.dHeadPadded / 4}u`, SERIAL: call.serial ? 1 : 0 },
     constants: {},
     bind: [call.q, call.kv, 'rows', 'scores', 'pattern', 'z', 'edits'].map((buffer) => ({ buffer })),
     params: [
@@ -77,8 +78,9 @@ export function openAttention(call: AttentionShape & { q: string; keys: number; 
       sites.pattern.first,
       sites.pattern.count,
       call.window ?? 0,
+      call.rows,
     ],
-    groups: [call.heads, call.rows, 1],
+    groups: call.serial ? threads(call.rows * call.heads) : [call.heads, call.rows, 1],
     hook: call.hook,
     bytes: 8 * call.rows * call.heads * call.keys + 8 * call.rows * call.kvHeads * call.dHeadPadded * call.keys,
   };

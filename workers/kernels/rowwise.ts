@@ -14,6 +14,8 @@ export const NO_SITE: Site = { first: 0, count: 0 };
 interface Base {
   rows: number;
   hook: string;
+  /** Without barriers, a thread a row: norms whose hooks are not edited, and edits elsewhere. */
+  serial?: boolean;
 }
 const dispatch = (
   kernel: string,
@@ -46,8 +48,6 @@ export interface NormCall extends Base {
   residual?: boolean;
   /** Writes hook_scale and hook_normalized too. */
   open?: { scale: string; normalized: string; scaleSite: Site; normalizedSite: Site };
-  /** Without barriers, a thread a row, unless its hooks are edited. */
-  serial?: boolean;
 }
 /** Rows of a workgroup of shaders/norm-serial.wgsl. */
 const SERIAL_ROWS = 8;
@@ -75,6 +75,12 @@ export function norm(call: NormCall): Dispatch {
   });
 }
 
+/** Edits in the plain form, or a thread a row. */
+const edits = (call: Base): Pick<Dispatch, 'variant' | 'groups'> & { define: number } =>
+  call.serial
+    ? { define: 1, variant: 'serial', groups: [Math.ceil(call.rows / SERIAL_ROWS), 1, 1] }
+    : { define: 0, variant: 'row', groups: [call.rows, 1, 1] };
+
 const siteWords = (site: Site = NO_SITE): number[] => [site.first, site.count];
 
 export interface EditCall extends Base {
@@ -88,11 +94,14 @@ export interface EditCall extends Base {
 }
 /** Edits alone, in place: for hooks whose buffer a fused kernel wrote. */
 export function edit(call: EditCall): Dispatch {
-  return dispatch('edit', call, {
+  const { define, ...form } = edits(call);
+  const made = dispatch('edit', call, {
+    defines: { SERIAL: define },
     bind: [call.x, 'rows', 'edits'],
-    params: [...siteWords(call.site), 0, call.rowStride, call.stride, call.width, call.causal ? 1 : 0, 0],
+    params: [...siteWords(call.site), 0, call.rowStride, call.stride, call.width, call.causal ? 1 : 0, 0, call.rows],
     bytes: 8 * call.rows * call.units * call.width,
   });
+  return { ...made, ...form };
 }
 
 export interface AddCall extends Base {
@@ -107,12 +116,14 @@ export interface AddCall extends Base {
 export function add(call: AddCall): Dispatch {
   const { embedding } = call;
   const edited = call.site.count > 0 || embedding !== undefined;
-  return dispatch('add', call, {
-    defines: { EDIT: edited ? 1 : 0, POS: embedding ? 1 : 0 },
+  const { define, ...form } = edits(edited ? call : { ...call, serial: false });
+  const made = dispatch('add', call, {
+    defines: { EDIT: edited ? 1 : 0, POS: embedding ? 1 : 0, SERIAL: define },
     bind: [call.part, call.resid, ...(edited ? ['rows', 'edits'] : []), ...(embedding ? ['w.pos'] : [])],
-    params: [...siteWords(call.site), call.width, call.stride, ...siteWords(embedding), 0, 0],
+    params: [...siteWords(call.site), call.width, call.stride, ...siteWords(embedding), call.rows],
     bytes: 12 * call.rows * call.width,
   });
+  return { ...made, ...form };
 }
 
 export interface ActCall extends Base {
@@ -128,12 +139,14 @@ export interface ActCall extends Base {
 }
 export function act(call: ActCall): Dispatch {
   const edited = call.site.count + call.linearSite.count > 0;
-  return dispatch('act', call, {
-    defines: { ACT: call.act, GATED: call.gated ? 1 : 0, EDIT: edited ? 1 : 0 },
+  const { define, ...form } = edits(edited ? call : { ...call, serial: false });
+  const made = dispatch('act', call, {
+    defines: { ACT: call.act, GATED: call.gated ? 1 : 0, EDIT: edited ? 1 : 0, SERIAL: define },
     bind: [call.pre, call.post, ...(edited ? ['rows', 'edits'] : [])],
-    params: [...siteWords(call.site), ...siteWords(call.linearSite), call.width, call.stride, call.second, 0],
+    params: [...siteWords(call.site), ...siteWords(call.linearSite), call.width, call.stride, call.second, call.rows],
     bytes: (call.gated ? 12 : 8) * call.rows * call.width,
   });
+  return { ...made, ...form };
 }
 
 export interface RopeCall extends Base {

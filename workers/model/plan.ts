@@ -112,6 +112,10 @@ class Build {
     return { ops: this.ops, stream };
   }
 
+  /** A device where barriers are dear: whoever chose its kernels knows. */
+  private get serial(): boolean {
+    return this.planner.variants.matmul === 'register';
+  }
   private site(hook: string): Site {
     return this.input.sites.get(hook) ?? NO_SITE;
   }
@@ -134,7 +138,8 @@ class Build {
     const { rowStride, stride, width, units, keys: causal } = at;
     for (const step of this.inserts(name)?.steps ?? [this.site(name)])
       if (typeof step === 'function') this.ops.push(...step({ hook: name, buffer, rows }));
-      else if (step.count) this.ops.push(edit({ rows, hook: name, x: buffer, site: step, rowStride, stride, width, units, causal }));
+      else if (step.count)
+        this.ops.push(edit({ rows, hook: name, x: buffer, site: step, rowStride, stride, width, units, causal, serial: this.serial }));
   }
 
   /** A hook whose values lie in `buffer` now: its edits where `edits`, then whoever reads it. */
@@ -178,6 +183,7 @@ class Build {
     this.ops.push(
       add({
         rows,
+        serial: this.serial,
         hook: 'hook_pos_embed',
         part: 'part',
         resid: 'resid',
@@ -261,7 +267,7 @@ class Build {
 
   /** A norm as a dispatch of its own, in the open where its hooks are looked at. `residual`: added to `out`. */
   private norm(name: string, rows: number, x: string, out: string, residual: boolean): void {
-    const { spec, layout, variants } = this.planner;
+    const { spec, layout } = this.planner;
     const { kind, eps } = spec.norm;
     if (kind === 'none') return;
     const scale = `${name}.hook_scale`;
@@ -279,7 +285,7 @@ class Build {
         gain: this.vector(`${name}.w`) ?? 0,
         eps,
         residual,
-        serial: variants.matmul === 'register',
+        serial: this.serial,
         ...(open
           ? { open: { scale: 'scale', normalized: 'normalized', scaleSite: this.site(scale), normalizedSite: this.site(normalized) } }
           : {}),
@@ -376,7 +382,15 @@ class Build {
     const scores = `${at}.hook_attn_scores`;
     const pattern = `${at}.hook_pattern`;
     if (this.looked(scores, pattern)) {
-      this.ops.push(openAttention({ ...shape, keys, hook: pattern, sites: { scores: this.site(scores), pattern: this.site(pattern) } }));
+      this.ops.push(
+        openAttention({
+          ...shape,
+          keys,
+          hook: pattern,
+          sites: { scores: this.site(scores), pattern: this.site(pattern) },
+          serial: this.serial,
+        }),
+      );
       this.hook(scores, 'scores', false, rows);
       this.hook(pattern, 'pattern', false, rows);
     } else this.ops.push(attention({ ...shape, variant: variants.attention, length: keys, hook: `${at}.hook_z` }));
@@ -416,6 +430,7 @@ class Build {
       this.ops.push(
         act({
           rows,
+          serial: this.serial,
           hook: `${b}.mlp.hook_post`,
           pre: 'pre',
           post: 'post',
@@ -457,7 +472,9 @@ class Build {
     if (!open) return;
     const part = postNorms ? 'branch' : 'part';
     if (this.inserts(hook)) this.edits(hook, part, rows);
-    this.ops.push(add({ rows, hook, part, resid: 'resid', width: spec.dModel, stride: layout.dModel, site: this.site(hook) }));
+    this.ops.push(
+      add({ rows, hook, part, resid: 'resid', width: spec.dModel, stride: layout.dModel, site: this.site(hook), serial: this.serial }),
+    );
     this.hook(hook, part, false, rows);
   }
 
