@@ -57,6 +57,9 @@ def make(name: str) -> None:
             torch.set_default_dtype(torch.float64)
             found = patch(model, corrupted, cache, metric)
             torch.set_default_dtype(torch.float32)
+            if grid == "pattern/layer-position-head":
+                # TransformerLens's own axes are layer, head, destination.
+                found = found.permute(0, 2, 1)
             grids[grid] = [round(x, 9) for x in found.flatten().tolist()]
     out = {"clean": CLEAN, "corrupted": CORRUPTED, "tokens": TOKENS, "sides": sides, "grids": grids}
     path = ROOT / "patching" / f"{name}.json"
