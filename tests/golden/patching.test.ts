@@ -14,7 +14,7 @@ test.each([
   ['gpt2-odd', gpt2],
   ['llama-gqa', llama],
   ['toy-ln', toy],
-] as const)('%s: TransformerLens’s grids', async (name, reference) => {
+] as const)('%s: TransformerLens’s grids', { timeout: 300_000 }, async (name, reference) => {
   const fixture = await loadFixture(name);
   const { engine, record } = await openBench(fixture.files);
   const { clean, corrupted, tokens, sides } = reference;

@@ -77,7 +77,7 @@ describe.each([
   ['gemma2-caps', ['attn_out', 'v', 'pattern']],
   ['neox-partial', ['resid_pre', 'mlp_out', 'z']],
 ] as const)('%s', (name, overs) => {
-  test('every grid is what single edits give', async () => {
+  test('every grid is what single edits give', { timeout: 300_000 }, async () => {
     const { fixture, bench } = await opened(name);
     const spec = specOf(fixture);
     const inForce = [
