@@ -2,7 +2,7 @@
 import { beside } from '../beside';
 import { measureAll, type Options } from '../measure';
 import { markdown, type Report } from '../report';
-import { measureSweep, type SweepReport } from '../sweep';
+import { measureSweep, type SweepReport } from '../measure-sweep';
 
 declare global {
   interface Window {
