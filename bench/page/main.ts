@@ -2,10 +2,12 @@
 import { beside } from '../beside';
 import { measureAll, type Options } from '../measure';
 import { markdown, type Report } from '../report';
+import { measureSweep, type SweepReport } from '../measure-sweep';
 
 declare global {
   interface Window {
     bench?: (options: Options) => Promise<{ report: Report; markdown: string }>;
+    sweepBench?: (small: boolean) => Promise<SweepReport>;
   }
 }
 
@@ -21,3 +23,5 @@ window.bench = async (options) => {
   );
   return { report, markdown: markdown(report) };
 };
+
+window.sweepBench = (small) => measureSweep(navigator.gpu as GPU | undefined, small, (line) => console.info(line));
