@@ -1,11 +1,12 @@
 /**
- * Every fixture, opened once: its hooks, its edited runs, what generation and batches mean, what is read off its logits. One device
+ * Every fixture, opened once: its hooks, its edited runs, its gradients, what generation and batches mean, what is read off its logits. One device
  * for all of that, because a kernel is compiled for each device anew, and on a processor that is where the time goes.
  */
 import { afterAll, beforeAll, describe } from 'vitest';
 import { openBench, RUNS, type Opened } from '../support/engine';
 import { loadFixture } from './fixture';
 import { edits } from './every/edits';
+import { gradients } from './every/gradients';
 import { hooks } from './every/hooks';
 import { meaning } from './every/meaning';
 import { readouts } from './every/readouts';
@@ -26,6 +27,7 @@ describe.each(RUNS)('$name, $variants', (run) => {
   };
   describe('hooks', () => hooks(opened, run));
   describe('edits', () => edits(opened, run));
+  describe('gradients', () => gradients(opened, run));
   describe('meaning', () => meaning(opened, run));
   describe('readouts', () => readouts(opened));
 });
