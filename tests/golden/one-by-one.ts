@@ -1,7 +1,7 @@
 /** A sweep's cells the slow way: each a whole run with one plain edit, its metric taken from all its logits in float64. */
-import type { Tensor } from '../../workers/api';
+import type { Receiver, Tensor } from '../../workers/api';
 import type { EngineEdit, EngineRunResult } from '../../workers/contract';
-import type { EngineMetric, EngineSweep } from '../../workers/contract-sweep';
+import type { EngineMetric, EnginePath, EngineSweep } from '../../workers/contract-sweep';
 import type { Engine } from '../../workers/engine';
 import { gridOf, overHook, type Cell, type CellGrid, type Over } from '../../workers/model/causal/grid';
 import type { ModelSpec } from '../../workers/model/spec';
@@ -131,4 +131,57 @@ function editsOf(spec: ModelSpec, request: OneGrid, base: EngineRunResult, other
     const width = spec.dHead;
     return replace(at, { shape: [width], data: row.data.slice(head * width, (head + 1) * width) }, where, head);
   };
+}
+
+/** Path patching as its three runs, a sender at a time, each with plain edits of whole runs. */
+export async function pathByHand(engine: Engine, spec: ModelSpec, request: EnginePath): Promise<number[]> {
+  const [pair = { clean: [], corrupted: [] }] = request.pairs;
+  const every = Array.from({ length: spec.layers }, (_, layer) => layer);
+  const z = (layer: number): string => `blocks.${layer}.attn.hook_z`;
+  const mlp = (layer: number): string => `blocks.${layer}.hook_mlp_out`;
+  const last = `blocks.${spec.layers - 1}.hook_resid_post`;
+  const taps = [...every.flatMap((layer) => [z(layer), mlp(layer)]), last];
+  const [clean, corrupted] = await engine.batch([run(pair.clean, { taps }), run(pair.corrupted, { taps })], 'sides');
+  const [base, other] = request.direction === 'denoise' ? [corrupted, clean] : [clean, corrupted];
+  const of = (result: EngineRunResult | undefined, at: string): Tensor => result?.taps[at] ?? { shape: [], data: new Float32Array(0) };
+  const hookOf = (receiver: Receiver): string =>
+    receiver === 'logits'
+      ? last
+      : 'mlp' in receiver
+        ? `blocks.${receiver.layer}.mlp.hook_post`
+        : `blocks.${receiver.layer}.attn.hook_${receiver.input}`;
+  const hooks = request.receivers.map(hookOf);
+  const frozen = every.flatMap((layer) => [
+    replace(z(layer), of(base, z(layer)), 'all'),
+    ...(request.throughMlps ? [] : [replace(mlp(layer), of(base, mlp(layer)), 'all')]),
+  ]);
+  const senders = every.flatMap((layer) => [
+    ...Array.from({ length: spec.heads }, (_, head) => [...frozen, replace(z(layer), of(other, z(layer)), 'all', head)]),
+    [...frozen, replace(mlp(layer), of(other, mlp(layer)), 'all')],
+  ]);
+  const ids = base?.ids ?? [];
+  // Attention and MLPs before the sender are as they were, so that freezing them changes nothing.
+  const second = await engine.batch(
+    senders.map((edits) => run(ids, { edits, taps: hooks })),
+    'second',
+  );
+  const d = spec.dModel;
+  const third = await engine.batch(
+    second.map((result) => {
+      const edits = request.receivers.map((receiver): EngineEdit => {
+        const at = hookOf(receiver);
+        if (receiver !== 'logits') return replace(at, of(result, at), 'all', 'head' in receiver ? receiver.head : undefined);
+        const p = ids.length - 1;
+        const vector = Float32Array.from(
+          { length: d },
+          (_, i) => (of(result, at).data[p * d + i] ?? 0) - (of(base, at).data[p * d + i] ?? 0),
+        );
+        return { kind: 'add', at, vector, scale: 1, where: [p], skipSpecial: false, strength: 1, enabled: true };
+      });
+      return run(ids, { edits, logits: 'last' });
+    }),
+    'third',
+  );
+  const row = ({ logits }: EngineRunResult): Float32Array => logits?.data ?? new Float32Array(0);
+  return third.map((result) => metricOfLogits(request.metric, row(result), row(result)));
 }
