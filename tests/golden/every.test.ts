@@ -3,7 +3,7 @@
  * for all of that, because a kernel is compiled for each device anew, and on a processor that is where the time goes.
  */
 import { afterAll, beforeAll, describe } from 'vitest';
-import { openBench, RUNS, type Opened } from '../support/engine';
+import { openBench, RUNS, VARIANTS, type Opened } from '../support/engine';
 import { loadFixture } from './fixture';
 import { edits } from './every/edits';
 import { gradients } from './every/gradients';
@@ -27,7 +27,8 @@ describe.each(RUNS)('$name, $variants', (run) => {
   };
   describe('hooks', () => hooks(opened, run));
   describe('edits', () => edits(opened, run));
-  describe('gradients', () => gradients(opened, run));
+  // The backward pass has one set of kernels.
+  if (run.variants === VARIANTS[0]) describe('gradients', () => gradients(opened, run));
   describe('meaning', () => meaning(opened, run));
   describe('readouts', () => readouts(opened));
 });
