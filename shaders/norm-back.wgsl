@@ -3,9 +3,8 @@
 //   ds = −Σ dn·c / s²               the gradient at hook_scale
 //   dc = dn/s + ds·c/(d·σ);  dx (+)= dc − mean(dc)  (RMSNorm: dc)
 // STEP 0: all at once, where nobody edits between. Else 1 writes dn, 2 writes ds, 3 writes dx, and what their hooks' edits do to gradients lies between.
-// Shapes: x, dy, dn, dx [rows, 4·D4]; scale, ds [rows]. Grid: one workgroup of 64 a row. ADD (a parameter): onto what lies in dx.
-override D4: u32;
-struct Params { gain: u32, d: u32, eps: f32, add: u32 }
+// Shapes: x, dy, dn, dx [rows, 4·d4]; scale, ds [rows]. Grid: one workgroup of 64 a row. ADD (a parameter): onto what lies in dx.
+struct Params { gain: u32, d: u32, eps: f32, add: u32, d4: u32 }
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(2) var<storage, read> vecs: array<vec4f>;
@@ -26,13 +25,13 @@ fn sum4(v: vec4f) -> f32 { return v.x + v.y + v.z + v.w; }
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: u32) {
   let r = wg.x;
-  let at = r * D4;
+  let at = r * p.d4;
 #if STEP == 1
-  for (var i = lid; i < D4; i += 64u) { dn[at + i] = real(i, dy[at + i] * vecs[p.gain + i]); }
+  for (var i = lid; i < p.d4; i += 64u) { dn[at + i] = real(i, dy[at + i] * vecs[p.gain + i]); }
 #else
 #if NORM == layer
   var s = 0.0;
-  for (var i = lid; i < D4; i += 64u) { s += sum4(x[at + i]); }
+  for (var i = lid; i < p.d4; i += 64u) { s += sum4(x[at + i]); }
   let mean = total(s, lid) / f32(p.d);
 #else
   let mean = 0.0;
@@ -40,7 +39,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
   var q = 0.0;
   var a = 0.0;
   var b = 0.0;
-  for (var i = lid; i < D4; i += 64u) {
+  for (var i = lid; i < p.d4; i += 64u) {
     let c = real(i, x[at + i] - mean);
 #if STEP
     let n = dn[at + i];
@@ -70,7 +69,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
 #else
   let shift = 0.0;
 #end
-  for (var i = lid; i < D4; i += 64u) {
+  for (var i = lid; i < p.d4; i += 64u) {
     let c = x[at + i] - mean;
     var g = real(i, dn[at + i] / divisor + slope * c / (f32(p.d) * sigma) - shift);
     if (p.add == 1u) { g += dx[at + i]; }

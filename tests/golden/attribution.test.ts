@@ -78,6 +78,17 @@ test.each(['q', 'k'] as const)('AtP* of %s is nearer than the gradient', async (
   expect(corrected).toBeGreaterThan(r ?? NaN);
 });
 
+test('neurons as latents', async () => {
+  const what: What = { over: { dictionary: 'neurons:blocks.2' }, grid: 'latent' };
+  const [first] = asked;
+  if (!first) throw new Error('no prompts');
+  const [right, guess] = [await exact(what, first), await estimated(what, first)];
+  expect(guess.axes).toEqual(right.axes);
+  const r = correlation(right.value.data, guess.value.data);
+  console.log(`neurons of layer 2: r = ${r.toFixed(3)} over ${right.value.data.length}`);
+  expect(r).toBeGreaterThan(0.8);
+});
+
 test('integrated gradients of a layer’s whole stream sum to what patching it does: all', async () => {
   const [first] = asked;
   if (!first) throw new Error('no prompts');

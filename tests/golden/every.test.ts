@@ -1,5 +1,5 @@
 /**
- * Every fixture, opened once: its hooks, its edited runs, what generation and batches mean, what is read off its logits. One device
+ * Every fixture, opened once: its hooks, its edited runs, its gradients, what generation and batches mean, what is read off its logits. One device
  * for all of that, because a kernel is compiled for each device anew, and on a processor that is where the time goes.
  */
 import { afterAll, beforeAll, describe } from 'vitest';
@@ -7,6 +7,7 @@ import { openBench, RUNS, VARIANTS, type Opened } from '../support/engine';
 import { EVERY_FEATURE, loadFixture } from './fixture';
 import { attribution } from './every/attribution';
 import { edits } from './every/edits';
+import { gradients } from './every/gradients';
 import { heads } from './every/heads';
 import { hooks } from './every/hooks';
 import { meaning } from './every/meaning';
@@ -28,6 +29,8 @@ describe.each(RUNS)('$name, $variants', (run) => {
   };
   describe('hooks', () => hooks(opened, run));
   describe('edits', () => edits(opened, run));
+  // The backward pass has one set of kernels.
+  if (run.variants === VARIANTS[0]) describe('gradients', () => gradients(opened, run));
   describe('meaning', () => meaning(opened, run));
   describe('readouts', () => readouts(opened));
   // Its parts come from taps and weights: the other kernels have been asked for them above.

@@ -50,7 +50,7 @@ export function linearBack({ weights, source, rows, dx, add, hook }: LinearBack)
     variant: 'slices',
     file: 'linear-back',
     defines: { DTYPE: weights.dtype, SRC: source.kind, R: BLOCK },
-    constants: { K4 },
+    constants: {},
     bind: qkv ? binds(source.dq, piece.buffer, dx, source.dk, source.dv) : binds(source.dy, piece.buffer, dx),
     params: [
       rows,
@@ -60,7 +60,7 @@ export function linearBack({ weights, source, rows, dx, add, hook }: LinearBack)
       source.kind === 'split' ? source.second : 0,
       add || i > 0 ? 1 : 0,
       ...(qkv ? [source.heads, source.kvHeads, source.dHead, source.dHeadPadded, source.rot] : [0, 0, 0, 0, 0]),
-      0,
+      K4,
     ],
     groups: [Math.ceil(K4 / 8), Math.ceil(rows / BLOCK), 1],
     hook,
@@ -93,7 +93,7 @@ export function normBack(call: NormBack): Dispatch[] {
     variant: n === 0 ? 'row' : `step ${n}`,
     file: 'norm-back',
     defines: { NORM: call.kind, STEP: n },
-    constants: { D4: call.stride / 4 },
+    constants: {},
     // A shader that never reads a buffer has no place for it.
     bind:
       n === 1
@@ -103,7 +103,7 @@ export function normBack(call: NormBack): Dispatch[] {
           : n === 3
             ? binds(call.x, null, null, call.dNormalized, call.dScale, call.dx, edited ?? null)
             : binds(call.x, call.dy, 'vecs', call.dNormalized, call.dScale, call.dx),
-    params: [call.gain / 4, call.d, f32bits(call.eps), call.add ? 1 : 0],
+    params: [call.gain / 4, call.d, f32bits(call.eps), call.add ? 1 : 0, call.stride / 4],
     groups: [call.rows, 1, 1],
     hook: call.hook,
     bytes: 16 * call.rows * call.stride,

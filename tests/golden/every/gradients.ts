@@ -5,7 +5,7 @@
  * PyTorch's own float32 is within the same bound by the same measure, which make_gradients.py asserts.
  */
 import { beforeAll, expect, test } from 'vitest';
-import { VARIANTS, type Bench, type Opened, type Run } from '../../support/engine';
+import type { Bench, Opened, Run } from '../../support/engine';
 import { engineRun, promptIds } from '../cases';
 import { loadGradients, type Fixture, type GoldenGradients } from '../fixture';
 
@@ -28,8 +28,7 @@ export function worstRow(actual: ArrayLike<number>, expected: ArrayLike<number>,
   return { worst, row };
 }
 
-export function gradients(opened: () => Opened, { name, variants }: Run): void {
-  if (variants !== VARIANTS[0]) return;
+export function gradients(opened: () => Opened, { name }: Run): void {
   let fixture: Fixture;
   let bench: Bench;
   let reference: GoldenGradients;

@@ -29,8 +29,10 @@ import type { Estimate } from './call';
 const MOST = 256;
 
 interface Side {
-  /** By position: a latent's activation. */
+  /** By position: a latent's activation. Of neurons all, of what is listed those above 0. */
   active: Map<number, number>[];
+  /** Latents that are active anywhere. */
+  listed: ReadonlySet<number>;
   logits: Float32Array;
 }
 /** A pair as its latents need it: differences by latent and position, and the gradient along each position's row. */
@@ -38,6 +40,7 @@ interface Pair {
   clean: number;
   corrupted: number;
   differences: Map<number, number>[];
+  listed: ReadonlySet<number>;
   gradient: Tensor;
   undo: number[];
 }
@@ -121,7 +124,8 @@ async function differencesOf(
   });
   const width = dictionary.spec.dIn;
   const undo = differences.map((_, p) => undoOf(dictionary, x.data.subarray(p * width, (p + 1) * width)));
-  return { clean: value('clean'), corrupted: value('corrupted'), differences, gradient, undo };
+  const listed = new Set([...sides.clean.listed, ...sides.corrupted.listed]);
+  return { clean: value('clean'), corrupted: value('corrupted'), differences, listed, gradient, undo };
 }
 
 async function sideOf(
@@ -133,12 +137,19 @@ async function sideOf(
   const room = roomOf(dictionary);
   const [run] = await runBatch(
     model,
-    [{ ids, promptLength: ids.length, edits, taps: [], logits: [position] }],
+    [{ ids, promptLength: ids.length, edits, taps: isNeurons(dictionary) ? [dictionary.spec.hookOut] : [], logits: [position] }],
     [{ dictionary: dictionary.id, room, width: dictionary.output.words, y: false, bare: true }],
   );
   const lists = run?.measured[0]?.lists;
   if (!run || !lists) throw new LabError('internal', 'A dictionary was not read.', 'Please report this.');
-  return { logits: run.logits, active: ids.map((_, p) => new Map(readList(lists, p * listWords(room)).pairs)) };
+  const found = ids.map((_, p) => new Map(readList(lists, p * listWords(room)).pairs));
+  const listed = new Set(found.flatMap((row) => [...row.keys()]));
+  const neurons = run.taps[dictionary.spec.hookOut];
+  const width = dictionary.spec.dOut;
+  const active = neurons
+    ? ids.map((_, p) => new Map(Array.from(neurons.data.subarray(p * width, (p + 1) * width), (value, latent) => [latent, value])))
+    : found;
+  return { logits: run.logits, active, listed };
 }
 
 /** What one unit of a latent's activation is worth where the dictionary writes, but for its decoder row. */
@@ -154,11 +165,11 @@ function undoOf(dictionary: AnyDictionary, x: Float32Array): number {
 /** Those whose activations differ most at some position, of any pair. */
 function largest(pairs: readonly Pair[]): number[] {
   const size = new Map<number, number>();
-  for (const { differences } of pairs)
+  for (const { differences, listed } of pairs)
     for (const each of differences)
-      for (const [latent, change] of each) size.set(latent, Math.max(size.get(latent) ?? 0, Math.abs(change)));
+      for (const [latent, change] of each) if (listed.has(latent)) size.set(latent, Math.max(size.get(latent) ?? 0, Math.abs(change)));
   const order = [...size].sort((a, b) => b[1] - a[1] || a[0] - b[0]).slice(0, MOST);
-  return order.map(([latent]) => latent).sort((a, b) => a - b);
+  return order.map(([latent]) => latent);
 }
 
 /** [pair][latent]: Σ over positions. */
