@@ -23,7 +23,7 @@ import type {
   VectorInfo,
   Where,
 } from './api';
-import type { ReadingApi } from './contract-reading';
+import type { LensFilesApi, LensRecord, ReadingApi } from './contract-reading';
 import type { Contract, DictionarySpec } from './dictionary/spec';
 
 export type * from './contract-reading';
@@ -193,7 +193,7 @@ export interface FilesStatus {
 }
 
 /** files.worker.ts: everything about dropped bytes, the shelf and text. Job ids are chosen by the caller. */
-export interface FilesApi {
+export interface FilesApi extends LensFilesApi {
   status(): Promise<FilesStatus>;
   open(files: readonly OpenedFile[], job: string, progress?: OnProgress): Promise<Opened>;
   cancel(job: string): Promise<void>;
@@ -285,6 +285,8 @@ export interface EngineLens {
   top: number;
   track?: number;
   edits: EngineEdit[];
+  /** The logit lens where absent. */
+  lens?: LensRecord;
 }
 /** [layer][position](×top), as LensResult without pieces. */
 export interface EngineLensResult {

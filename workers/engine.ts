@@ -35,6 +35,8 @@ import type {
   EngineStep,
   EngineSurvey,
   EngineSurveyCall,
+  EngineTrainedLens,
+  EngineTrainLens,
   Ending,
   ModelRecord,
   OnProgress,
@@ -438,7 +440,20 @@ export class Engine implements EngineApi {
   }
 
   lens(request: EngineLens, job: string, progress?: (done: number, of: number) => void): Promise<EngineLensResult> {
-    return this.job(job, (signal) => this.steady(() => logitLens(this.need(), request, progress, () => throwIfAborted(signal))));
+    return this.job(job, (signal) =>
+      this.steady(async () => {
+        const stop = (): void => throwIfAborted(signal);
+        const { lens } = request;
+        if (!lens) return logitLens(this.need(), request, progress, stop);
+        const reader = await this.parts.openTensors(lens);
+        try {
+          const change = (await this.reading()).lensChange(this.need(), lens, reader);
+          return await logitLens(this.need(), request, progress, stop, change);
+        } finally {
+          reader.close();
+        }
+      }),
+    );
   }
 
   attribute(request: EngineAttribute): Promise<Attribution> {
@@ -458,6 +473,11 @@ export class Engine implements EngineApi {
   }
   headCircuit(call: EngineHeadCircuitCall): Promise<EngineHeadCircuit> {
     return this.steady(async () => (await this.reading()).headCircuit(this.need(), call));
+  }
+  trainLens(request: EngineTrainLens, job: string, progress?: (done: number, of: number) => void): Promise<EngineTrainedLens> {
+    return this.job(job, (signal) =>
+      this.steady(async () => (await this.reading()).trainLens(this.need(), request, progress, () => throwIfAborted(signal))),
+    );
   }
   composition(job: string, progress?: (done: number, of: number) => void): Promise<Composition> {
     return this.job(job, (signal) =>
