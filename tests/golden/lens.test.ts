@@ -46,13 +46,13 @@ test('trained on the town’s texts: nearer to the end at every layer, and kept'
   expect((await refusal(() => lab.lensFor({ kind: 'tuned' }))).code).toBe('lens-missing');
   const steps: number[] = [];
   const progress = (done: number, of: number): void => void steps.push(done / of);
-  const kept = await lab.trainLens({ text: documents.slice(0, 80), tokens: 3500, name: 'town' }, { progress });
+  const kept = await lab.trainLens({ text: documents.slice(0, 80), tokens: 1600, name: 'town' }, { progress });
   expect(kept).toMatchObject({ name: 'town', kind: 'tuned', model: bench.record.id, layers: LAYERS, dModel: D });
   const { tokens, kl, before } = kept.trained ?? { tokens: 0, kl: [], before: [] };
   console.info(
     `KL to the final layer, nats: logit lens ${before.map((x) => x.toFixed(3)).join(' ')}; tuned ${kl.map((x) => x.toFixed(3)).join(' ')}; ${tokens} tokens`,
   );
-  expect(tokens).toBeGreaterThan(2000);
+  expect(tokens).toBeGreaterThan(900);
   expect(kl).toHaveLength(LAYERS);
   kl.forEach((each, l) => expect(each, `layer ${l}`).toBeLessThan(at(before, l)));
   expect(steps.at(-1)).toBeLessThanOrEqual(1);
@@ -61,7 +61,7 @@ test('trained on the town’s texts: nearer to the end at every layer, and kept'
 
   // A text that it has not seen, asked the ordinary way.
   const { ids } = await bench.files.tokenize(bench.record.id, documents[85] ?? '');
-  const some = ids.slice(0, 60);
+  const some = ids.slice(0, 40);
   const lens = await lab.lensFor({ kind: 'tuned' });
   const [plain, tuned] = [
     await bench.engine.lens({ ids: some, top: 1, edits: [] }, 'plain'),

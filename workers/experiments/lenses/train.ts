@@ -19,7 +19,7 @@ const RIDGES = [1e-4, 1e-2, 0.3, Infinity] as const;
 /** Rows of a batch. */
 const ROWS = 1024;
 /** Rows that choose, and that measure, at most. */
-const CHOOSING = 256;
+const CHOOSING = 192;
 const MEASURING = 512;
 
 export async function trainLens(
