@@ -99,7 +99,7 @@ export class Engine implements EngineApi {
   private readonly attached: Attached;
   /** What is asked of dictionaries once there are any: not needed to start. */
   private readonly asking = later(() => import('./engine-asking'));
-  private readonly reading = later(() => import('./engine-reading'));
+  private readonly reading = this.asking;
   private readonly surveying = later(async () => {
     const { dashboard, sequencesOf, Surveys } = await import('./engine-surveys');
     return { dashboard, sequencesOf, surveys: new Surveys() };
