@@ -32,6 +32,7 @@ const inChromium = (name: string): TestProjectInlineConfiguration => {
         'hyparquet-compressors',
         'onnxruntime-web/wasm',
         'onnx-proto',
+        'ml-matrix',
       ],
     },
     test: {

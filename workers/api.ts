@@ -456,6 +456,7 @@ export interface Opened {
   vectors: VectorInfo[];
   texts: TextInfo[];
   embedders: EmbedderInfo[]; // extension
+  lenses?: LensInfo[]; // extension: tuned and jacobian lenses, where there are any
   ignored: { file: string; why: string }[];
   labels: { dictionary: string; count: number; source: string }[]; // extension
 }

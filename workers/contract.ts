@@ -24,7 +24,7 @@ import type {
   Where,
 } from './api';
 import type { GradientApi } from './contract-gradient';
-import type { ReadingApi } from './contract-reading';
+import type { LensFilesApi, LensRecord, ReadingApi } from './contract-reading';
 import type { SweepApi } from './contract-sweep';
 import type { Contract, DictionarySpec } from './dictionary/spec';
 
@@ -195,7 +195,7 @@ export interface FilesStatus {
 }
 
 /** files.worker.ts: everything about dropped bytes, the shelf and text. Job ids are chosen by the caller. */
-export interface FilesApi {
+export interface FilesApi extends LensFilesApi {
   status(): Promise<FilesStatus>;
   open(files: readonly OpenedFile[], job: string, progress?: OnProgress): Promise<Opened>;
   cancel(job: string): Promise<void>;
@@ -287,6 +287,8 @@ export interface EngineLens {
   top: number;
   track?: number;
   edits: EngineEdit[];
+  /** The logit lens where absent. */
+  lens?: LensRecord;
 }
 /** [layer][position](×top), as LensResult without pieces. */
 export interface EngineLensResult {

@@ -5,3 +5,5 @@ export { evaluate } from './experiments/evaluate';
 export { latentWeights } from './experiments/latent';
 export { promotes } from './experiments/promotes';
 export { similar } from './experiments/similar';
+// In this chunk too: with two that share what reads weights back, the bundler cuts the engine itself in two, and both halves are needed to start.
+export * from './engine-reading';

@@ -3,3 +3,5 @@ export { attribute } from './experiments/attribute';
 export { composition } from './experiments/composition';
 export { headCircuit } from './experiments/head-circuit';
 export { headScores } from './experiments/head-scores';
+export { lensChange } from './experiments/lenses/apply';
+export { trainLens } from './experiments/lenses/train';

@@ -37,6 +37,8 @@ import type {
   EngineStep,
   EngineSurvey,
   EngineSurveyCall,
+  EngineTrainedLens,
+  EngineTrainLens,
   Ending,
   ModelRecord,
   OnProgress,
@@ -100,7 +102,7 @@ export class Engine implements EngineApi {
   private readonly attached: Attached;
   /** What is asked of dictionaries once there are any: not needed to start. */
   private readonly asking = later(() => import('./engine-asking'));
-  private readonly reading = later(() => import('./engine-reading'));
+  private readonly reading = this.asking;
   private readonly surveying = later(async () => {
     const { dashboard, sequencesOf, Surveys } = await import('./engine-surveys');
     return { dashboard, sequencesOf, surveys: new Surveys() };
@@ -446,7 +448,20 @@ export class Engine implements EngineApi {
   }
 
   lens(request: EngineLens, job: string, progress?: (done: number, of: number) => void): Promise<EngineLensResult> {
-    return this.job(job, (signal) => this.steady(() => logitLens(this.need(), request, progress, () => throwIfAborted(signal))));
+    return this.job(job, (signal) =>
+      this.steady(async () => {
+        const stop = (): void => throwIfAborted(signal);
+        const { lens } = request;
+        if (!lens) return logitLens(this.need(), request, progress, stop);
+        const reader = await this.parts.openTensors(lens);
+        try {
+          const change = (await this.reading()).lensChange(this.need(), lens, reader);
+          return await logitLens(this.need(), request, progress, stop, change);
+        } finally {
+          reader.close();
+        }
+      }),
+    );
   }
 
   sweep(...[request, job, progress]: Parameters<EngineApi['sweep']>): ReturnType<EngineApi['sweep']> {
@@ -482,6 +497,11 @@ export class Engine implements EngineApi {
   }
   headCircuit(call: EngineHeadCircuitCall): Promise<EngineHeadCircuit> {
     return this.steady(async () => (await this.reading()).headCircuit(this.need(), call));
+  }
+  trainLens(request: EngineTrainLens, job: string, progress?: (done: number, of: number) => void): Promise<EngineTrainedLens> {
+    return this.job(job, (signal) =>
+      this.steady(async () => (await this.reading()).trainLens(this.need(), request, progress, () => throwIfAborted(signal))),
+    );
   }
   composition(job: string, progress?: (done: number, of: number) => void): Promise<Composition> {
     return this.job(job, (signal) =>

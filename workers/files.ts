@@ -2,12 +2,26 @@
  * The files worker's work, without the worker: drops opened, the shelf read and cleared, text tokenised. What a browser
  * provides (storage, locks, estimates) is handed in, so that every path runs in a plain test.
  */
-import type { ChatOptions, DictionaryInfo, EmbedderInfo, FoundLatents, Label, ModelInfo, Opened, TextInfo, VectorInfo } from './api';
+import type {
+  ChatOptions,
+  DictionaryInfo,
+  EmbedderInfo,
+  FoundLatents,
+  Label,
+  LensInfo,
+  ModelInfo,
+  Opened,
+  TextInfo,
+  VectorInfo,
+} from './api';
 import type {
   DictionaryRecord,
   EmbedderRecord,
   FilesApi,
   FilesStatus,
+  LensDraft,
+  LensMap,
+  LensRecord,
   ModelRecord,
   OnProgress,
   OpenedFile,
@@ -23,6 +37,7 @@ import type { ReadRequest } from './files-texts';
 import { chatTemplateOf, namedTokens, renderChat } from './formats/chat';
 import { findDictionaries } from './formats/dictionaries';
 import type { Encoders } from './formats/encoders';
+import type { FoundLens } from './formats/lenses';
 import { sortDrop } from './formats/huggingface';
 import { LOOSE_READERS, type LooseReaders } from './formats/loose-readers';
 import type { LabelGroup } from './formats/labels/read-label';
@@ -50,6 +65,8 @@ export class Files implements FilesApi {
     const { TextReadings } = await import('./files-texts');
     return new TextReadings(this.library, (model) => this.#tokenizer(model));
   });
+
+  readonly #lenses = later(() => import('./import-lens'));
 
   constructor(
     readonly library: Library,
@@ -79,9 +96,10 @@ export class Files implements FilesApi {
     progress?.({ stage: 'checking', done: 0, of: 0 });
     const labels = await labelsIn(files);
     const { encoders, others, ignored: parts } = await findEncoders(labels.rest);
-    const { texts: written, rest: left } = await findTexts(others);
+    const lensing = await this.#findLenses(others);
+    const { texts: written, rest: left } = await findTexts(lensing.others);
     const { candidates, rest, ignored: beside } = await findDictionaries(left, this.readers);
-    const found = candidates.length + encoders.length + labels.files.length + written.length;
+    const found = candidates.length + encoders.length + labels.files.length + written.length + lensing.lenses.length;
     const { models: folders, ignored, reasons } = await sortDrop(rest, files, found > 0);
     const checked = [];
     for (const folder of folders) {
@@ -112,6 +130,12 @@ export class Files implements FilesApi {
       const draft = await collect(reasons, () => encoder.read());
       if (draft) embedders.push({ draft, file: encoder.graph });
     }
+    const lenses = [];
+    for (const lens of lensing.lenses) {
+      throwIfAborted(signal);
+      const read = await collect(reasons, () => lens.read());
+      if (read) lenses.push(read);
+    }
     const texts = [];
     for (const { file, name, path, format } of written) {
       throwIfAborted(signal);
@@ -130,6 +154,7 @@ export class Files implements FilesApi {
     const meter = copyMeter(total, progress);
     const models = new Map<string, ModelInfo>();
     const kept: DictionaryRecord[] = [];
+    const seen: LensRecord[] = [];
     const encoding = new Map<string, EmbedderInfo>();
     const read = new Map<string, TextRecord>();
     const fresh: string[] = [];
@@ -159,6 +184,12 @@ export class Files implements FilesApi {
         read.set(record.id, record);
         if (isNew) fresh.push(record.id);
       }
+      for (const each of lenses) {
+        throwIfAborted(signal);
+        const { record, fresh: isNew } = await (await this.#lenses()).keep(this.library, each);
+        seen.push(record);
+        if (isNew) fresh.push(record.id);
+      }
       batches = owned.map(({ owner, labels: list }) => ({
         dictionary: owner.id ?? kept[owner.dropped?.index ?? -1]?.id ?? '',
         labels: list,
@@ -177,9 +208,28 @@ export class Files implements FilesApi {
       vectors: [],
       texts: [...read.values()].map(textInfo),
       embedders: [...encoding.values()],
+      ...(seen.length ? { lenses: seen.map(lensInfo) } : {}),
       labels: summary(batches),
       ignored: [...ignored, ...beside, ...parts, ...labels.ignored],
     };
+  }
+
+  /** Lenses are looked for where a file's name speaks of one; the way to the first token needs none of that. */
+  async #findLenses(files: readonly OpenedFile[]): Promise<{ lenses: { read(): Promise<FoundLens> }[]; others: OpenedFile[] }> {
+    const any = files.some(({ path, file }) => /(^|\/)params\.pt$|lens|jacobian/i.test(path || file.name));
+    return any ? (await this.#lenses()).findLenses(files, this.readers) : { lenses: [], others: [...files] };
+  }
+
+  async lenses(): Promise<LensInfo[]> {
+    return (await this.library.lenses()).map(lensInfo);
+  }
+
+  lens(id: string): Promise<LensRecord> {
+    return this.library.lens(id);
+  }
+
+  async keepLens(draft: LensDraft, maps: readonly LensMap[]): Promise<LensInfo> {
+    return lensInfo((await (await this.#lenses()).keep(this.library, { draft, maps: [...maps] })).record);
   }
 
   cancel(job: string): Promise<void> {
@@ -402,4 +452,8 @@ const textInfo = ({ id, name, format, files, documents }: TextRecord): TextInfo 
 
 function embedderInfo({ id, name, files, pooling, maxTokens, stored }: EmbedderRecord): EmbedderInfo {
   return { id, name, bytes: files.reduce((sum, file) => sum + file.bytes, 0), pooling, maxTokens, stored };
+}
+
+function lensInfo({ id, name, kind, model, layers, dModel, trained }: LensRecord): LensInfo {
+  return { id, name, kind, model, layers, dModel, ...(trained && { trained }) };
 }

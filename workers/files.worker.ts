@@ -62,6 +62,9 @@ const api: FilesApi = {
   surveys: async (dictionary) => (await started).surveys(dictionary),
   keepSurvey: async (record, state) => (await started).keepSurvey(record, state),
   forgetSurvey: async (id) => (await started).forgetSurvey(id),
+  lenses: async () => (await started).lenses(),
+  lens: async (id) => (await started).lens(id),
+  keepLens: async (draft, maps) => (await started).keepLens(draft, maps),
 };
 
 expose(api);

@@ -170,7 +170,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
   });
   const reading = later(async () => {
     const { useReading } = await import('./use-reading');
-    return useReading({ engine, text, model, edits, attach: dictionary });
+    return useReading({ engine, files, text, model, edits, attach: dictionary, changed: () => changed({ kind: 'shelf' }) });
   });
   const refuse = (what: string, when: string) => () => Promise.reject(notYet(what, when));
 
@@ -288,7 +288,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     ),
     lens: coming.after((request) =>
       told(async () => {
-        if (request.kind !== 'logit') throw notYet(`The ${request.kind} lens`, 'trained lenses, in a later release');
+        const lens = request.kind === 'logit' ? undefined : await (await reading()).lensFor(request);
         const ids = await text.ids(request.prompt, request.bos);
         const track = request.track === undefined ? {} : { track: checkedIds([request.track], model().dVocab)[0] };
         const resolved = await edits(request.edits, request.bos);
@@ -296,7 +296,10 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
           ids: top,
           probabilities,
           ...rest
-        } = await engine.lens({ ids, top: count(request.top, 'top'), edits: resolved, ...track }, crypto.randomUUID());
+        } = await engine.lens(
+          { ids, top: count(request.top, 'top'), edits: resolved, ...track, ...(lens && { lens }) },
+          crypto.randomUUID(),
+        );
         const { pieces } = await text.vocabulary();
         const cell = (layer: number, position: number) =>
           (top[layer]?.[position] ?? []).map((id, k) => ({
@@ -331,8 +334,8 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     headScores: coming.after((request, job) => told(async () => (await reading()).headScores(request, job))),
     headCircuit: coming.after((request) => told(async () => (await reading()).headCircuit(request))),
     composition: coming.after((job) => told(async () => (await reading()).composition(job))),
-    lenses: refuse('A kept lens', 'trained lenses'),
-    trainLens: refuse('Training a lens', 'trained lenses'),
+    lenses: () => told(() => files.lenses()),
+    trainLens: coming.after((request, job) => told(async () => (await reading()).trainLens(request, job))),
 
     openDemo: (job) => {
       const before = used;

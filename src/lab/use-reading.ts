@@ -1,32 +1,37 @@
 /** The part of `window.lab` that reads what is there: what each component adds to a logit, what heads attend to, what weights say, lenses that are kept. */
 import * as Comlink from 'comlink';
 import type { Remote } from 'comlink';
-import type { AttributeRequest, Edit, Job, Lab, Metric, ModelInfo } from '../../workers/api';
-import type { EngineApi, EngineEdit } from '../../workers/contract';
+import type { AttributeRequest, Edit, Job, Lab, LensInfo, Metric, ModelInfo } from '../../workers/api';
+import type { EngineApi, EngineEdit, FilesApi, LensRecord } from '../../workers/contract';
 import { LabError, throwIfAborted } from '../../workers/errors';
-import { asJob, told } from './jobs';
+import { asJob, notYet, told } from './jobs';
 import { count, within } from './requests';
 import type { Text } from './text';
 
 interface Parts {
   engine: Remote<EngineApi>;
+  files: Remote<FilesApi>;
   text: Text;
   model: () => ModelInfo;
   edits(list: readonly Edit[] | undefined, bos: boolean | undefined): Promise<EngineEdit[]>;
   /** Brings a dictionary onto the GPU. */
   attach(id: string): Promise<unknown>;
+  changed(): void;
 }
 
 /** Tokens that are said twice, unless a caller says how many. */
 const LENGTH = 50;
+/** Tokens that a lens is trained on, a sequence's, and how many are fetched at once. */
+const TOKENS = 20_000;
+const CONTEXT = 128;
+const CHUNK = 4096;
 
-export function useReading({
-  engine,
-  text,
-  model,
-  edits,
-  attach,
-}: Parts): Pick<Lab, 'attribute' | 'headScores' | 'headCircuit' | 'composition'> {
+export type Reading = Pick<Lab, 'attribute' | 'headScores' | 'headCircuit' | 'composition' | 'trainLens'> & {
+  /** The lens that a request means, with its file: the one it names, else the newest of its kind that fits the model in use. */
+  lensFor(request: { kind: string; lens?: string }): Promise<LensRecord>;
+};
+
+export function useReading({ engine, files, text, model, edits, attach, changed }: Parts): Reading {
   /** The tokens of a metric that is linear in the logits. */
   const tokensOf = async (metric: Metric): Promise<{ correct: number; wrong?: number }> => {
     if (metric.kind === 'logit-diff') return { correct: (await text.token(metric.correct)).id, wrong: (await text.token(metric.wrong)).id };
@@ -94,6 +99,67 @@ export function useReading({
         }));
         return { ...found, directions };
       }),
+    lensFor: async ({ kind, lens }) => {
+      if (kind !== 'tuned' && kind !== 'jacobian')
+        throw new LabError('request-invalid', `kind is “${kind}”.`, "Use 'logit', 'tuned' or 'jacobian'.");
+      const { id, layers, dModel } = model();
+      const fits = (each: LensInfo): boolean =>
+        each.kind === kind && (each.model ? each.model === id : each.dModel === dModel && [0, layers].includes(each.layers));
+      const found = lens ?? (await files.lenses()).filter(fits).at(-1)?.id;
+      if (found === undefined)
+        throw new LabError(
+          'lens-missing',
+          `No ${kind} lens on the shelf is for this model.`,
+          kind === 'tuned' ? 'Drop one, or train one with lab.trainLens().' : 'Drop one.',
+        );
+      const record = await files.lens(found);
+      if (record.kind !== kind)
+        throw new LabError('request-invalid', `“${record.name}” is a ${record.kind} lens.`, `Ask for kind: '${record.kind}'.`);
+      return record;
+    },
+    trainLens: (request, job) =>
+      asJob(
+        job,
+        (id) => engine.cancel(id),
+        async (id) => {
+          const { kind = 'tuned', text: given, tokens = TOKENS, seed = 0 } = request;
+          if (kind !== 'tuned') throw notYet('Averaging a jacobian lens', 'a later release; one that is dropped can be used');
+          const most = count(tokens, 'tokens');
+          within(seed, 'seed', (x) => Number.isSafeInteger(x), 'a whole number');
+          const using = model();
+          const { special, prependBos } = await text.vocabulary();
+          const named = await files.textOf(given);
+          const reading = await files.readText({
+            model: using.id,
+            text: given,
+            context: Math.min(CONTEXT, using.context),
+            bos: prependBos,
+          });
+          const sequences: number[][] = [];
+          try {
+            for (let read = 0, ended = false; !ended && read < most;) {
+              const chunk = await files.nextTokens(reading, Math.min(CHUNK, most - read));
+              throwIfAborted(job?.signal);
+              let at = 0;
+              for (const length of chunk.lengths) {
+                if (read < most && length > 1) sequences.push(Array.from(chunk.ids.subarray(at, at + length)));
+                at += length;
+                read += length;
+              }
+              ended = chunk.ended || chunk.lengths.length === 0;
+            }
+          } finally {
+            await files.closeText(reading);
+          }
+          const { hooks, maps, trained } = await engine.trainLens({ sequences, special, seed }, id, stepped(job));
+          throwIfAborted(job?.signal);
+          const { layers, dModel } = using;
+          const name = request.name ?? `tuned on ${named.name}`;
+          const kept = await files.keepLens({ name, kind, model: using.id, layers, dModel, hooks, trained }, maps);
+          changed();
+          return kept;
+        },
+      ),
     composition: (job) =>
       asJob(
         job,

@@ -4,7 +4,7 @@
  *   q   ‖OV₁·QK₂‖ / (‖OV₁‖·‖QK₂‖)        k   with QK₂ᵀ        v   with OV₂        Frobenius norms; OV = W_V·W_O, QK = W_Q·W_Kᵀ, row-vector form
  *
  * ‖OV₁·QK₂‖ = ‖(R_v·W_O)(R_k·W_Q)ᵀ‖ with RᵀR = W·Wᵀ of the outer factors (model/low-rank.ts), so a pair of layers is one product of [heads·d_head, d_model] with
- * [3·heads·d_head, d_model] on the GPU, and a score the root of a block's sum of squares. Noise has a score too: about 1/√d_model times a factor of order 1.
+ * [3·heads·d_head, d_model] on the GPU, and a score the root of a block's sum of squares. Random heads score about 1/√d_model.
  */
 import type { Composition } from '../api-causal';
 import { kvHeadOf, layerHeads, type LayerHeads } from '../model/head-weights';

@@ -23,10 +23,6 @@ export interface FoundLens {
 const AGAIN = 'Download it again, or export it once more.';
 const refuse = (what: string): LabError => new LabError('lens-garbage', what, AGAIN);
 
-/** Is anything in a drop worth the search? */
-export const mayHoldLenses = (files: readonly OpenedFile[]): boolean =>
-  files.some(({ path, file }) => /(^|\/)params\.pt$|lens|jacobian/i.test(path || file.name));
-
 /** Lenses of a drop, and what is left for other searches. A file that says to be one and is not is refused. */
 export async function findLenses(
   files: readonly OpenedFile[],

@@ -45,7 +45,7 @@ export function storageError(thrown: unknown): LabError {
   );
 }
 
-export const modelBusy = (what: 'model' | 'dictionary' | 'embedding model' | 'text' | 'survey' = 'model'): LabError =>
+export const modelBusy = (what: 'model' | 'dictionary' | 'embedding model' | 'text' | 'survey' | 'lens' = 'model'): LabError =>
   new LabError(
     'model-busy',
     `The ${what} is being read, here or in another tab.`,

@@ -9,9 +9,12 @@ import type {
   DictionaryRecord,
   EmbedderRecord,
   FilesStatus,
+  LensDraft,
+  LensRecord,
   ModelRecord,
   OnProgress,
   StoredFile,
+  StoredTensor,
   SurveyRecord,
   TextRecord,
 } from '../contract';
@@ -42,9 +45,16 @@ export type DraftEmbedder = Omit<EmbedderRecord, keyof Shelved>;
 export type TextDraft = Omit<TextRecord, keyof Shelved>;
 /** What the shelf itself says of whatever has bytes on it. */
 type Shelved = Pick<ModelRecord, 'id' | 'files' | 'stored' | 'addedAt'>;
-type Bulky = 'models' | 'dictionaries' | 'embedders' | 'texts' | 'surveys';
-const BULKY: readonly Bulky[] = ['dictionaries', 'embedders', 'texts', 'surveys', 'models'];
-const PREFIX = { models: 'model', dictionaries: 'dictionary', embedders: 'embedder', texts: 'text', surveys: 'survey' } as const;
+type Bulky = 'models' | 'dictionaries' | 'embedders' | 'texts' | 'surveys' | 'lenses';
+const BULKY: readonly Bulky[] = ['dictionaries', 'embedders', 'texts', 'surveys', 'lenses', 'models'];
+const PREFIX = {
+  models: 'model',
+  dictionaries: 'dictionary',
+  embedders: 'embedder',
+  texts: 'text',
+  surveys: 'survey',
+  lenses: 'lens',
+} as const;
 const TITLE = { ...PREFIX, embedders: 'embedding model' } as const;
 /** What a survey is of: it goes with any of them. */
 const OF: Partial<Record<Bulky, 'model' | 'dictionary' | 'text'>> = { models: 'model', dictionaries: 'dictionary', texts: 'text' };
@@ -119,6 +129,17 @@ export class Library {
   async text(id: string): Promise<TextRecord> {
     const record = await this.#get('texts', id);
     if (!record) throw new LabError('text-unknown', `No text “${id}” is on the shelf.`, 'Choose one that is, or drop its file again.');
+    return record;
+  }
+
+  lenses(): Promise<LensRecord[]> {
+    return this.#all('lenses');
+  }
+
+  async lens(id: string): Promise<LensRecord> {
+    const record = await this.#get('lenses', id);
+    if (!record)
+      throw new LabError('lens-unknown', `No lens “${id}” is on the shelf.`, 'Choose one of lab.lenses(), or drop its files again.');
     return record;
   }
 
@@ -198,6 +219,12 @@ export class Library {
   keepText(draft: TextDraft, file: File, meter: Meter, signal?: AbortSignal): Promise<{ record: TextRecord; fresh: boolean }> {
     const source = { bytes: file.size, blob: file, pieces: () => piecesOf(file, file.name, signal) };
     return this.#shelve('texts', [source], [draft.format], (own) => ({ ...draft, ...own }), meter, signal);
+  }
+
+  /** Likewise a lens: the one file that was made of it. */
+  keepLens(draft: LensDraft & { tensors: StoredTensor[] }, blob: Blob): Promise<{ record: LensRecord; fresh: boolean }> {
+    const source = { bytes: blob.size, blob, pieces: () => blobPieces(blob) };
+    return this.#shelve('lenses', [source], [draft.kind], (own) => ({ ...draft, ...own }), copyMeter(blob.size));
   }
 
   /**

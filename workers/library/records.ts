@@ -3,7 +3,7 @@
  * is done last. Records of models that live in memory stay in this tab's memory: their Blobs die with it anyway.
  */
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
-import type { DictionaryRecord, EmbedderRecord, ModelRecord, SurveyRecord, TextRecord } from '../contract';
+import type { DictionaryRecord, EmbedderRecord, LensRecord, ModelRecord, SurveyRecord, TextRecord } from '../contract';
 import type { VectorInfo } from '../api';
 import { storageError } from './bytes';
 import type { LabelsRecord } from './labels';
@@ -23,6 +23,7 @@ export interface Kinds {
   embedders: EmbedderRecord;
   texts: TextRecord;
   surveys: SurveyRecord;
+  lenses: LensRecord;
 }
 export type Kind = keyof Kinds;
 
@@ -41,10 +42,18 @@ interface Schema extends DBSchema {
   embedders: { key: string; value: EmbedderRecord };
   texts: { key: string; value: TextRecord };
   surveys: { key: string; value: SurveyRecord };
+  lenses: { key: string; value: LensRecord };
 }
 
 /** The stores that each version of the database added; what older versions kept stays as it is. */
-const ADDED: readonly (readonly Kind[])[] = [['models', 'vectors'], ['dictionaries'], ['embedders'], ['labels'], ['texts', 'surveys']];
+const ADDED: readonly (readonly Kind[])[] = [
+  ['models', 'vectors'],
+  ['dictionaries'],
+  ['embedders'],
+  ['labels'],
+  ['texts', 'surveys'],
+  ['lenses'],
+];
 export const DATABASE_VERSION = ADDED.length;
 
 /** Brings a database of any version to today's: it gains what it has not. */
@@ -102,6 +111,7 @@ export class MemoryRecords implements RecordStore {
     embedders: new Map<string, EmbedderRecord>(),
     texts: new Map<string, TextRecord>(),
     surveys: new Map<string, SurveyRecord>(),
+    lenses: new Map<string, LensRecord>(),
   };
   #of<K extends Kind>(kind: K): Map<string, Kinds[K]> {
     return this.#kinds[kind] as unknown as Map<string, Kinds[K]>;

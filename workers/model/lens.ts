@@ -12,11 +12,18 @@ export function lensLayers(layers: number): string[] {
   return [...Array.from({ length: layers }, (_, l) => `blocks.${l}.hook_resid_pre`), `blocks.${layers - 1}.hook_resid_post`];
 }
 
+/** What stands between a layer and the unembedding, where it is not the logit lens: the hooks it reads, and what it makes of their rows. */
+export interface LensChange {
+  hooks: readonly string[];
+  rows(hook: string, rows: Float32Array): Promise<Float32Array>;
+}
+
 export async function logitLens(
   model: Runtime,
   request: EngineLens,
   progress?: (done: number, of: number) => void,
   stop?: () => void,
+  change?: LensChange,
 ): Promise<EngineLensResult> {
   const { spec } = model;
   const { ids } = request;
@@ -32,13 +39,20 @@ export async function logitLens(
       `${request.track} is no token that this model’s head names; those go from 0 to ${spec.vocabOut - 1}.`,
       'Track a token that can be an answer.',
     );
-  const layers = lensLayers(spec.layers);
+  const plain = lensLayers(spec.layers);
+  const layers = change ? [...new Set([...change.hooks, ...plain.slice(-1)])] : plain;
   // resid_pre of a layer is read before that layer's own edits at resid_pre would be applied twice: taps come after edits,
   // so each entry is the stream as the next block reads it.
   const [run] = await runBatch(model, [{ ids, promptLength: ids.length, edits: request.edits, taps: layers, logits: [] }]);
   const top = Math.min(request.top, spec.vocabOut);
   const sets = layers.map((hook) => ({ hook, rows: run?.taps[hook]?.data ?? new Float32Array(0) }));
   const reference = layers.length - 1;
+  // The last entry is the model itself, whatever lens is on.
+  if (change)
+    for (const set of sets.slice(0, reference)) {
+      stop?.();
+      set.rows = await change.rows(set.hook, set.rows);
+    }
   const { track } = request;
   const read = await readRows(
     model,

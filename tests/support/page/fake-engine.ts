@@ -89,6 +89,7 @@ export const fakeEngine: EngineApi = {
   attribute: () => Promise.reject(new LabError('not-yet', 'The toy engine reads nothing.', '')),
   headScores: () => Promise.reject(new LabError('not-yet', 'The toy engine reads nothing.', '')),
   headCircuit: () => Promise.reject(new LabError('not-yet', 'The toy engine reads nothing.', '')),
+  trainLens: () => Promise.reject(new LabError('not-yet', 'The toy engine reads nothing.', '')),
   composition: () => Promise.reject(new LabError('not-yet', 'The toy engine reads nothing.', '')),
   openSurvey: () => Promise.reject(new LabError('dictionary-unknown', 'The toy engine has no dictionaries.', '')),
   holdsSurvey: () => Promise.resolve(false),

@@ -35,6 +35,9 @@ const vectors = new Map<string, { info: VectorInfo; data: Float32Array }>();
 export const cancels = new Set<string>();
 
 export const fakeFiles: FilesApi = {
+  lenses: () => Promise.resolve([]),
+  lens: () => Promise.reject(new LabError('lens-unknown', 'The toy shelf has no lenses.', '')),
+  keepLens: () => Promise.reject(new LabError('lens-unknown', 'The toy shelf keeps no lenses.', '')),
   status: () => Promise.resolve({ opfs: query() !== 'memory', persisted: true, usage: 7e6, quota: 4e9 }),
   async open(files, job, progress) {
     if (files.some(({ path }) => path.includes('bad'))) {

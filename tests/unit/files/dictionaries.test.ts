@@ -209,10 +209,10 @@ describe('the database', () => {
     return names;
   };
   it('gains the stores that it has not, what it keeps untouched', () => {
-    expect(DATABASE_VERSION).toBe(5);
-    expect(made()).toEqual(['models', 'vectors', 'dictionaries', 'embedders', 'labels', 'texts', 'surveys']);
-    expect(made('models', 'vectors')).toEqual(['dictionaries', 'embedders', 'labels', 'texts', 'surveys']);
-    expect(made('models', 'vectors', 'dictionaries', 'labels', 'texts', 'surveys')).toEqual(['embedders']);
-    expect(made('models', 'vectors', 'dictionaries', 'embedders', 'labels', 'texts', 'surveys')).toEqual([]);
+    expect(DATABASE_VERSION).toBe(6);
+    expect(made()).toEqual(['models', 'vectors', 'dictionaries', 'embedders', 'labels', 'texts', 'surveys', 'lenses']);
+    expect(made('models', 'vectors')).toEqual(['dictionaries', 'embedders', 'labels', 'texts', 'surveys', 'lenses']);
+    expect(made('models', 'vectors', 'dictionaries', 'labels', 'texts', 'surveys', 'lenses')).toEqual(['embedders']);
+    expect(made('models', 'vectors', 'dictionaries', 'embedders', 'labels', 'texts', 'surveys', 'lenses')).toEqual([]);
   });
 });

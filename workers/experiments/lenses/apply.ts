@@ -6,20 +6,34 @@
 import type { LensMap, LensRecord } from '../../contract-reading';
 import { LabError } from '../../errors';
 import { readFloats, type TensorReader } from '../../gpu/stored';
+import type { LensChange } from '../../model/lens';
 import { product } from '../../model/products';
 import type { Runtime } from '../../model/runtime';
 
 /** A lens must be one of this model's kind before it is read at all. */
-export function checkLens({ spec }: Pick<Runtime, 'spec'>, lens: Pick<LensRecord, 'name' | 'layers' | 'dModel'>): void {
-  if (lens.layers !== spec.layers || lens.dModel !== spec.dModel)
+export function checkLens(
+  { spec, planner }: Pick<Runtime, 'spec' | 'planner'>,
+  lens: Pick<LensRecord, 'name' | 'layers' | 'dModel' | 'hooks'>,
+): void {
+  const known = lens.hooks.every((hook) => planner.hooks.has(hook));
+  if (!known || (lens.layers !== 0 && lens.layers !== spec.layers) || lens.dModel !== spec.dModel)
     throw new LabError(
       'lens-misfit',
-      `“${lens.name}” is for a model of ${lens.layers} layers and width ${lens.dModel}; this one has ${spec.layers} and ${spec.dModel}.`,
+      `“${lens.name}” is for a model of ${lens.layers || 'other'} layers and width ${lens.dModel}; this one has ${spec.layers} and ${spec.dModel}.`,
       'Use it with the model it was made for.',
     );
 }
 
-export async function readMap(record: LensRecord, reader: TensorReader, hook: string): Promise<LensMap> {
+/** What the lens makes of each of its layers' rows. `reader` has its file. */
+export function lensChange(model: Runtime, record: LensRecord, reader: TensorReader): LensChange {
+  checkLens(model, record);
+  return {
+    hooks: record.hooks,
+    rows: async (hook, rows) => mapped(model, record.kind, await readMap(record, reader, hook), rows),
+  };
+}
+
+async function readMap(record: LensRecord, reader: TensorReader, hook: string): Promise<LensMap> {
   const tensor = async (part: 'weight' | 'bias', count: number): Promise<Float32Array> => {
     const found = record.tensors.find(({ name }) => name === `${hook}.${part}`);
     if (!found) throw new LabError('tensor-missing', `The kept lens has no tensor “${hook}.${part}”.`, 'Remove it and drop it again.');

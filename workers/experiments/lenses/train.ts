@@ -19,8 +19,8 @@ const RIDGES = [1e-4, 1e-2, 0.3, Infinity] as const;
 /** Rows of a batch. */
 const ROWS = 1024;
 /** Rows that choose, and that measure, at most. */
-const CHOOSING = 512;
-const MEASURING = 1024;
+const CHOOSING = 192;
+const MEASURING = 512;
 
 export async function trainLens(
   model: Runtime,
@@ -78,41 +78,39 @@ export async function trainLens(
     throw new LabError('request-invalid', 'The text holds nothing but special tokens.', 'Give texts of several words each.');
   const maps: LensMap[] = [];
   for (const [l, each] of moments.entries()) {
-    let best = { kl: Infinity, map: none(dModel) };
-    for (const ridge of RIDGES) {
-      const map = ridge === Infinity ? none(dModel) : each.solve(ridge);
-      const kl = await divergence(model, choosing, l, map, stop);
-      if (kl < best.kl) best = { kl, map };
-      step(1);
-    }
-    maps.push(best.map);
+    const tried = RIDGES.map((ridge) => (ridge === Infinity ? undefined : each.solve(ridge)));
+    const kls = await divergences(
+      model,
+      tried.map((map) => ({ rows: choosing[l] ?? new Float32Array(0), map })),
+      choosing.at(-1),
+      stop,
+    );
+    const best = kls.indexOf(Math.min(...kls));
+    maps.push(tried[best] ?? { weight: new Float32Array(dModel ** 2), bias: new Float32Array(dModel) });
+    step(RIDGES.length);
   }
-  const [before, kl]: [number[], number[]] = [[], []];
-  for (const [l, map] of maps.entries()) {
-    before.push(await divergence(model, apart, l, undefined, stop));
-    kl.push(await divergence(model, apart, l, map, stop));
-    step(1);
-  }
-  return { hooks: read, maps, trained: { tokens, kl, before } };
+  const measured = maps.flatMap((map, l) => [undefined, map].map((each) => ({ rows: apart[l] ?? new Float32Array(0), map: each })));
+  const all = await divergences(model, measured, apart.at(-1), stop);
+  step(layers);
+  const each = (first: number): number[] => all.filter((_, i) => i % 2 === first);
+  return { hooks: read, maps, trained: { tokens, kl: each(1), before: each(0) } };
 }
 
-const none = (d: number): LensMap => ({ weight: new Float32Array(d * d), bias: new Float32Array(d) });
-
-/** Mean KL(final ‖ lens) of a layer's rows, nats. */
-async function divergence(
+/** Mean KL(final ‖ lens) of each of some lenses' rows, nats; the logit lens where there is no map. */
+async function divergences(
   model: Runtime,
-  streams: readonly Float32Array[],
-  layer: number,
-  map: LensMap | undefined,
+  lenses: readonly { rows: Float32Array; map: LensMap | undefined }[],
+  final: Float32Array | undefined,
   stop?: () => void,
-): Promise<number> {
-  const rows = streams[layer] ?? new Float32Array(0);
-  const sets = [
-    { hook: 'lens', rows: map ? await mapped(model, 'tuned', map, rows) : rows },
-    { hook: 'final', rows: streams.at(-1) ?? new Float32Array(0) },
-  ];
-  const [read = []] = await readRows(model, { sets, reference: 1, top: 0 }, undefined, stop);
-  return read.reduce((sum, row) => sum + Math.max(0, row.kl), 0) / read.length;
+): Promise<number[]> {
+  const sets: { hook: string; rows: Float32Array }[] = [];
+  for (const { rows, map } of lenses) sets.push({ hook: 'lens', rows: map ? await mapped(model, 'tuned', map, rows) : rows });
+  sets.push({ hook: 'final', rows: final ?? new Float32Array(0) });
+  const read = await readRows(model, { sets, reference: lenses.length, top: 0 }, undefined, stop);
+  return lenses.map((_, i) => {
+    const rows = read[i] ?? [];
+    return rows.reduce((sum, row) => sum + Math.max(0, row.kl), 0) / rows.length;
+  });
 }
 
 function* batches(sequences: readonly number[][]): Generator<number[][]> {
