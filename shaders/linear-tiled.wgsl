@@ -8,6 +8,7 @@ var<workgroup> ws: array<vec4f, 256>; // [64 outputs][4 vec4 of k]
 
 @compute @workgroup_size(16, 16)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let K4 = p.k4;
   let loadRow = lid >> 2u;
   let loadK = lid & 3u;
   let xr = (p.row0 + min(wg.y * 64u + loadRow, p.rows - 1u)) * K4;
@@ -34,13 +35,10 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
     }
   }
   let c0 = wg.x * 64u + id.x * 4u;
-  #for r 4
-  {
-    let r = wg.y * 64u + id.y * 4u + $r;
-    if (r < p.rows) {
-      if (c0 < p.count) { emit(r, p.n0 + c0, a$r.x, a$r.y); }
-      if (c0 + 2u < p.count) { emit(r, p.n0 + c0 + 2u, a$r.z, a$r.w); }
-    }
+  // A loop, not eight copies of the epilogue: see linear-register.wgsl.
+  var sums = array<vec4f, 4>(a0, a1, a2, a3);
+  for (var r = 0u; r < 4u; r++) {
+    let row = wg.y * 64u + id.y * 4u + r;
+    for (var c = 0u; c < 4u && row < p.rows && c0 + c < p.count; c += 2u) { emit(row, p.n0 + c0 + c, sums[r][c], sums[r][c + 1u]); }
   }
-  #end
 }

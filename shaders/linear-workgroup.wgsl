@@ -42,6 +42,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
   let lane = 0u;
   let size = 1u;
 #end
+  let K4 = p.k4;
   let c0 = (wg.z * 65535u + wg.x) * 4u;
   #for r $R
   let x$r = (p.row0 + min($r, p.rows - 1u)) * K4;
@@ -90,13 +91,15 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: 
     }
     #end
   }
+  // A loop, not R copies of the epilogue: see linear-register.wgsl.
+  var sums: array<vec4f, $R>;
   #for r $R
-  {
-    let s = total(a$r, lid, sg, lane, size);
-    if (lid == 0u && $r < p.rows) {
-      if (c0 < p.count) { emit($r, p.n0 + c0, s.x, s.y); }
-      if (c0 + 2u < p.count) { emit($r, p.n0 + c0 + 2u, s.z, s.w); }
+  sums[$r] = a$r;
+  #end
+  for (var r = 0u; r < $R; r++) {
+    let s = total(sums[r], lid, sg, lane, size);
+    if (lid == 0u) {
+      for (var c = 0u; c < 4u && r < p.rows && c0 + c < p.count; c += 2u) { emit(r, p.n0 + c0 + c, s[c], s[c + 1u]); }
     }
   }
-  #end
 }

@@ -1,10 +1,9 @@
 // LayerNorm: out = (x − μ)/σ · w + b, σ = √(mean((x − μ)²) + eps), biased. RMSNorm: μ = 0, no b.
 // RESIDUAL 1 adds to out instead: a branch's output, normed once more on its way into the stream.
 // OPEN 1 also writes hook_scale (σ) and hook_normalized ((x − μ)/σ, before gain and bias), after the edits at each.
-// Shapes: x, out, normalized [rows, 4·D4]; scale [rows]. Grid: one workgroup of 64 a row. Statistics in f32, two passes.
+// Shapes: x, out, normalized [rows, 4·d4]; scale [rows]. Grid: one workgroup of 64 a row. Statistics in f32, two passes.
 #include row.wgsl
-override D4: u32;
-struct Params { row0: u32, gain: u32, d: u32, eps: f32, firstScale: u32, countScale: u32, firstNormalized: u32, countNormalized: u32 }
+struct Params { row0: u32, gain: u32, d: u32, eps: f32, firstScale: u32, countScale: u32, firstNormalized: u32, countNormalized: u32, d4: u32 }
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> vecs: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
@@ -28,6 +27,7 @@ struct Params { row0: u32, gain: u32, d: u32, eps: f32, firstScale: u32, countSc
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let D4 = p.d4;
   let r = wg.x;
   let start = (p.row0 + r) * D4;
   let to = r * D4;

@@ -20,14 +20,7 @@ struct Params { n: u32, stride: u32, limit: u32, room: u32, scale: f32, k: u32, 
 #else
 #include latent.wgsl
 #end
-// What an activation is ranked by; 0 where it rests.
-fn rank(a: f32) -> u32 {
-#if ACT == signed
-  return bitcast<u32>(a) & 0x7fffffffu;
-#else
-  return select(0u, bitcast<u32>(a), a > 0.0);
-#end
-}
+#include rank.wgsl
 
 var<workgroup> histogram: array<atomic<u32>, 256>;
 var<workgroup> above: array<u32, 256>;

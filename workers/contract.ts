@@ -23,8 +23,9 @@ import type {
   VectorInfo,
   Where,
 } from './api';
-import type { SweepApi } from './contract-sweep';
+import type { GradientApi } from './contract-gradient';
 import type { ReadingApi } from './contract-reading';
+import type { SweepApi } from './contract-sweep';
 import type { Contract, DictionarySpec } from './dictionary/spec';
 
 export type * from './contract-reading';
@@ -433,7 +434,7 @@ export type EngineEvent =
  * Generation is pulled: each `next` hands over one step and lets the engine work at most two tokens ahead of it.
  * `dial` and `next` arrive in the order in which they were called, so a dial is in force for every token computed after it.
  */
-export interface EngineApi extends SweepApi, ReadingApi {
+export interface EngineApi extends GradientApi, ReadingApi, SweepApi {
   /** Rejects with code `webgpu-missing`, `adapter-missing` … where nothing can run. `limits: 'default'` asks for the smallest limits. */
   start(options: { limits?: 'default'; variants?: string }, events?: (event: EngineEvent) => void): Promise<DeviceInfo>;
   device(): Promise<DeviceInfo>;

@@ -7,9 +7,15 @@ import type { EnginePatchSet, EnginePath, EngineSweep } from './contract-sweep';
 import { printed } from './engine-requests';
 import { cancelled, LabError, throwIfAborted } from './errors';
 import { baselineRows, bytesOf, costOf, rowLayers, type Limits } from './experiments/sweep/chunks';
-import { rowsPlanned, SweepRun, type Turn } from './experiments/sweep/sweep';
+import { latentLayer } from './experiments/sweep/latents';
+import { drawn, embeddingDeviation } from './experiments/sweep/noise';
+import { checkReceivers, PathRun } from './experiments/sweep/path';
+import { rowsPlanned } from './experiments/sweep/planned';
+import { patchSet } from './experiments/sweep/set';
+import { SweepRun, type Swept, type Turn } from './experiments/sweep/sweep';
 import type { AnyDictionary } from './dictionary/neurons';
-import { checkGrid, type Over } from './model/causal/grid';
+import { checkGrid } from './model/causal/grid';
+import { checkPairs } from './model/causal/pairs';
 import { Pace } from './model/pace';
 import { checkIds, type Runtime } from './model/runtime';
 import { isSoftware } from './model/variants';
@@ -29,103 +35,146 @@ const KEPT = 4;
 export class Sweeps {
   private count = 0;
   private pace: Pace | undefined;
-  private readonly kept = new Map<string, SweepRun>();
+  private readonly kept = new Map<string, Run>();
 
   constructor(private readonly lent: Lent) {}
 
   private turnOf(model: Runtime, stop: () => void): Turn {
     const pace = this.paceOf(model);
-    return { model, limits: limitsOf(model, pace), run: (program, ops) => pace.run(model.gpu, program, ops, stop) };
+    const { dictionary } = this.lent;
+    return { model, dictionary, limits: limitsOf(model, pace), run: (program, ops) => pace.run(model.gpu, program, ops, stop) };
   }
   private paceOf({ gpu }: Runtime): Pace {
     return (this.pace ??= new Pace(isSoftware(gpu)));
   }
 
-  sweep(request: EngineSweep, signal: AbortSignal, progress?: (done: number, of: number) => void): Promise<Grid> {
-    return heard(signal, this.all(request, signal, progress));
+  sweep(request: EngineSweep, signal: AbortSignal, progress?: OnDone): Promise<Grid> {
+    return heard(
+      signal,
+      this.all(request, (model) => this.sweepRun(model, request, signal), signal, progress),
+    );
   }
 
-  private async all(request: EngineSweep, signal: AbortSignal, progress?: (done: number, of: number) => void): Promise<Grid> {
+  pathPatch(request: EnginePath, signal: AbortSignal, progress?: OnDone): Promise<Grid> {
+    const begin = (model: Runtime): Promise<PathRun> => {
+      checkIdsOf(model, request.pairs);
+      checkReceivers(model, request.receivers);
+      return Promise.resolve(new PathRun(request, this.name()));
+    };
+    return heard(signal, this.all(request, begin, signal, progress));
+  }
+
+  patchSet(request: EnginePatchSet, signal: AbortSignal): Promise<PatchSetResult> {
     const stop = (): void => throwIfAborted(signal);
-    const { key, run } = await this.lent.turn((model) => Promise.resolve(this.begin(model, request)));
+    const work = this.lent.turn(async (model) => {
+      checkIdsOf(model, request.pairs);
+      const name = this.name();
+      try {
+        return await patchSet(this.turnOf(model, stop), request, name);
+      } finally {
+        model.scratch.drop(`${name}.`);
+      }
+    });
+    return heard(signal, work);
+  }
+
+  private name(): string {
+    return `sweep.${++this.count}`;
+  }
+
+  /** Turn after turn until nothing is left, from where the same request was left before. */
+  private async all(request: object, begin: (model: Runtime) => Promise<Run>, signal: AbortSignal, progress?: OnDone): Promise<Grid> {
+    const stop = (): void => throwIfAborted(signal);
+    const { key, run } = await this.lent.turn(async (model) => {
+      stop();
+      const key = keyOf(model, request);
+      const run = this.kept.get(key) ?? (await begin(model));
+      this.kept.delete(key);
+      this.kept.set(key, run);
+      for (const old of this.kept.keys()) if (this.kept.size > KEPT) this.kept.delete(old);
+      return { key, run };
+    });
     for (;;) {
       stop();
-      const out = await this.lent.turn(async (model) => {
+      const { out, done } = await this.lent.turn(async (model) => {
         if (keyOf(model, request) !== key) throw changed();
         stop();
+        let more = false;
         try {
-          if (await run.step(this.turnOf(model, stop))) return undefined;
-          run.rest(model);
-          return run.result(model);
-        } catch (thrown) {
-          run.rest(model);
-          throw thrown;
+          more = await run.step(this.turnOf(model, stop));
+          return { out: more ? undefined : run.result(model), done: run.progress(model) };
+        } finally {
+          if (!more) run.rest(model);
         }
       });
-      progress?.(...run.progress());
+      progress?.(...done);
       if (!out) continue;
       this.kept.delete(key);
       return out;
     }
   }
 
-  /** The run of this request, taken up where it was left. */
-  private begin(model: Runtime, request: EngineSweep): { key: string; run: SweepRun } {
-    const checked = checkedSweep(model, request);
-    const key = keyOf(model, request);
-    const run = this.kept.get(key) ?? new SweepRun(checked, `sweep.${++this.count}`);
-    this.kept.delete(key);
-    this.kept.set(key, run);
-    for (const old of this.kept.keys()) if (this.kept.size > KEPT) this.kept.delete(old);
-    return { key, run };
+  private async sweepRun(model: Runtime, request: EngineSweep, signal?: AbortSignal): Promise<SweepRun> {
+    const swept = this.checked(model, request);
+    const { noise } = request;
+    if (!noise) return new SweepRun(request, swept, this.name());
+    const deviation = await embeddingDeviation(model, () => throwIfAborted(signal));
+    const tokens = request.pairs[0]?.clean.length ?? 0;
+    return new SweepRun(request, swept, this.name(), drawn(noise, deviation, tokens, model.spec.dModel));
+  }
+
+  private checked(model: Runtime, { over, grid, pairs, ablate }: EngineSweep): Swept {
+    checkGrid(model.spec, over, grid);
+    checkIdsOf(model, pairs);
+    if (ablate === 'mean' && over === 'pattern')
+      throw new LabError(
+        'sweep-grid',
+        'Patterns of different queries have no common keys to average over.',
+        "Ablate z by its mean, or the pattern by 'zero' or 'resample'.",
+      );
+    if (typeof over !== 'object') return { over };
+    latentLayer(this.lent.dictionary(over.dictionary));
+    return { dictionary: over.dictionary };
   }
 
   planSweep(request: EngineSweep): Promise<SweepPlan> {
     return this.lent.turn((model) => {
-      const checked = checkedSweep(model, request);
+      const swept = this.checked(model, request);
+      checkPairs(request.noise ? [] : request.pairs, false);
       const pace = this.paceOf(model);
-      const { chunks, shapes, ...rows } = rowsPlanned(model, checked, request.noise, limitsOf(model, pace));
+      const what = swept.over === undefined ? { dictionary: this.lent.dictionary(swept.dictionary) } : { over: swept.over };
+      const { spec, planner } = model;
+      const { chunks, shapes, ...rows } = rowsPlanned({ spec, layout: planner.layout }, request, what, limitsOf(model, pace));
       let bytes = 0;
       let submissions = 0;
-      chunks.forEach((chunk, i) => {
-        const shape = shapes[i];
-        if (!shape) return;
-        const layers = chunk.reduce((sum, each) => sum + rowLayers(shape, each), 0);
-        const many = chunk.reduce((sum, { from }) => sum + shape.tokens - from, 0);
-        bytes = Math.max(bytes, bytesOf(shape, many, chunk.length).all);
-        submissions += Math.ceil(costOf(shape, layers, chunk.length) / pace.piece);
-      });
-      for (const shape of new Set(shapes)) submissions += Math.ceil(costOf(shape, baselineRows(shape), 2) / pace.piece);
+      for (const { shape, laid } of chunks) {
+        const layers = laid.reduce((sum, each) => sum + rowLayers(shape, each), 0);
+        const many = laid.reduce((sum, { from }) => sum + shape.tokens - from, 0);
+        bytes = Math.max(bytes, bytesOf(shape, many, laid.length).all);
+        submissions += Math.ceil(costOf(shape, layers, laid.length) / pace.piece);
+      }
+      for (const shape of shapes) submissions += Math.ceil(costOf(shape, baselineRows(shape), 2) / pace.piece);
       return Promise.resolve({ ...rows, chunks: chunks.length, bytes, submissions });
     });
   }
 
-  patchSet(request: EnginePatchSet, signal: AbortSignal): Promise<PatchSetResult> {
-    return heard(
-      signal,
-      Promise.reject(new LabError('not-yet', `Sets of ${request.parts.length} parts are not patched yet.`, 'Sweep a grid.')),
-    );
-  }
-
-  pathPatch(request: EnginePath, signal: AbortSignal, _progress?: (done: number, of: number) => void): Promise<Grid> {
-    return heard(
-      signal,
-      Promise.reject(new LabError('not-yet', `Paths to ${request.receivers.length} receivers are not patched yet.`, 'Sweep a grid.')),
-    );
-  }
-
+  /** The pair's runs, then the first chunk. The pair is run for it, since what the chunk starts from is what they give. */
   explainSweep(request: EngineSweep): Promise<Planned[]> {
     return this.lent.turn(async (model) => {
-      const run = new SweepRun(checkedSweep(model, request), `sweep.${++this.count}`);
+      const run = await this.sweepRun(model, request);
       const turn = this.turnOf(model, () => undefined);
       try {
-        return printed(await run.firstChunk(turn));
+        return printed(await run.explained(turn));
       } finally {
         run.rest(model);
       }
     });
   }
 }
+
+type OnDone = (done: number, of: number) => void;
+/** A grid on its way. */
+type Run = Pick<SweepRun | PathRun, 'step' | 'progress' | 'result' | 'rest'>;
 
 /** A cancel is heard at once, though the turn that is under way may still end its submission. */
 function heard<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
@@ -147,25 +196,15 @@ function limitsOf({ gpu }: Runtime, pace: Pace): Limits {
   };
 }
 
-function checkedSweep(model: Runtime, request: EngineSweep): EngineSweep & { over: Over } {
-  const { over, grid, pairs } = request;
-  checkGrid(model.spec, over, grid);
+function checkIdsOf(model: Runtime, pairs: readonly { clean: number[]; corrupted: number[] }[]): void {
   for (const { clean, corrupted } of pairs) {
     checkIds(model, clean);
     checkIds(model, corrupted);
   }
-  if (typeof over === 'object') throw new LabError('not-yet', 'Latents are not swept yet.', 'Sweep the stream or the heads.');
-  if (request.ablate === 'mean' && over === 'pattern')
-    throw new LabError(
-      'sweep-grid',
-      'Patterns of different queries have no common keys to average over.',
-      "Ablate z by its mean, or the pattern by 'zero' or 'resample'.",
-    );
-  return { ...request, over };
 }
 
 /** Under another model, or the same otherwise processed, the numbers are others. */
-const keyOf = ({ id, processing, planner }: Runtime, request: EngineSweep): string =>
+const keyOf = ({ id, processing, planner }: Runtime, request: object): string =>
   JSON.stringify([id, processing, planner.weights.matrices.get('embed')?.dtype, request], (_, value: unknown) =>
     value instanceof Float32Array ? [...value] : value,
   );

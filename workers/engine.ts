@@ -9,9 +9,11 @@ import type {
   DeviceInfo,
   DictionaryInfo,
   FoundLatents,
+  Grid,
   HeadScores,
   Planned,
   SparseRows,
+  Tensor,
 } from './api';
 import type {
   DictionaryRecord,
@@ -41,6 +43,7 @@ import type {
   TokenChunk,
   UseOptions,
 } from './contract';
+import type { EngineAttribution, EngineGradient } from './contract-gradient';
 import { asLabError, LabError, throwIfAborted } from './errors';
 import type { ModelInfo } from './api';
 import { Gpu } from './gpu/device';
@@ -102,6 +105,7 @@ export class Engine implements EngineApi {
     const { dashboard, sequencesOf, Surveys } = await import('./engine-surveys');
     return { dashboard, sequencesOf, surveys: new Surveys() };
   });
+  private readonly backward = later(() => import('./engine-gradient'));
   private readonly sweeping = later(async () => {
     const { Sweeps } = await import('./engine-sweeps');
     return new Sweeps({ turn: (work) => this.steady(() => work(this.need())), dictionary: (id) => this.attached.get(id) });
@@ -460,6 +464,7 @@ export class Engine implements EngineApi {
   pathPatch(...[request, job, progress]: Parameters<EngineApi['pathPatch']>): ReturnType<EngineApi['pathPatch']> {
     return this.job(job, async (signal) => (await this.sweeping()).pathPatch(request, signal, progress));
   }
+
   attribute(request: EngineAttribute): Promise<Attribution> {
     return this.steady(async () =>
       (await this.reading()).attribute(
@@ -486,6 +491,18 @@ export class Engine implements EngineApi {
 
   loss(request: { ids: number[]; edits: EngineRun['edits'] }): Promise<Float32Array> {
     return this.steady(() => loss(this.need(), request.ids, request.edits));
+  }
+
+  gradient(requests: readonly EngineGradient[], at: readonly string[], job: string): Promise<Record<string, Tensor>[]> {
+    return this.job(job, () => this.steady(async () => (await this.backward()).gradient(this.need(), requests, at)));
+  }
+
+  attribution(request: EngineAttribution, job: string, progress?: (done: number, of: number) => void): Promise<Grid> {
+    return this.job(job, (signal) =>
+      this.steady(async () =>
+        (await this.backward()).estimate(this.need(), this.attached, request, progress, () => throwIfAborted(signal)),
+      ),
+    );
   }
 
   unembedding(token: number): Promise<Float32Array> {

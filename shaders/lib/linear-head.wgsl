@@ -7,7 +7,6 @@
 #if CAP
 #include softcap.wgsl
 #end
-override K4: u32; // padded width of x and W, in vec4
 struct Params {
   rows: u32, // rows of x in this dispatch
   row0: u32, // the first of them in x; y starts at 0
@@ -21,6 +20,7 @@ struct Params {
   k: u32, // true width, for the norm
   eps: f32,
   cap: u32, // cache capacity
+  k4: u32, // padded width of x and W, in vec4; no override, so that one pipeline serves matrices of every width
 }
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> w: array<W4>;

@@ -163,6 +163,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     const { useTexts } = await import('./use-texts');
     return useTexts({ engine, files, text, coming, model, attach: dictionary, changed: () => changed({ kind: 'shelf' }) });
   });
+  const onGradients = later(async () => (await import('./use-gradient')).useGradient({ engine, text, run: engineRun }));
   const sweeps = later(async () => {
     const { useSweeps } = await import('./use-sweeps');
     return useSweeps({ engine, text, edits, attach: dictionary });
@@ -322,7 +323,7 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
       return stream;
     },
     sweep: coming.after(async (request, job) => (await sweeps()).sweep(request, job)),
-    gradient: refuse('A gradient', 'the backward pass'),
+    gradient: coming.after((request, job) => told(async () => (await onGradients()).gradient(request, job))),
     planSweep: coming.after(async (request) => (await sweeps()).planSweep(request)),
     patchSet: coming.after(async (request, job) => (await sweeps()).patchSet(request, job)),
     pathPatch: coming.after(async (request, job) => (await sweeps()).pathPatch(request, job)),

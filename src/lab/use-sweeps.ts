@@ -8,7 +8,7 @@ import type { Edit, Grid, Job, Lab, PatchSetRequest, PathRequest, Planned, Promp
 import type { EngineApi, EngineEdit } from '../../workers/contract';
 import type { EngineCausal, EngineNoise, EngineSweep } from '../../workers/contract-sweep';
 import { LabError, throwIfAborted } from '../../workers/errors';
-import { asJob, notYet, told } from './jobs';
+import { asJob, told } from './jobs';
 import { resolveMetric } from './metrics';
 import { count, within } from './requests';
 import type { Text } from './text';
@@ -47,9 +47,7 @@ export function useSweeps({ engine, text, edits, attach }: Parts): Sweeps {
   };
 
   const engineSweep = async (request: SweepRequest): Promise<EngineSweep> => {
-    const { method = 'exact', over, grid, skip = true, latents } = request;
-    // The approximations by gradients (attribution, integrated, atp-star) are another engine call.
-    if (method !== 'exact') throw notYet(`A sweep by ${method}`, 'the backward pass');
+    const { over, grid, skip = true, latents } = request;
     if (typeof over === 'object') await attach(over.dictionary);
     const noise = request.noise && checkedNoise(request.noise);
     return {
@@ -84,9 +82,15 @@ export function useSweeps({ engine, text, edits, attach }: Parts): Sweeps {
   return {
     sweep: (request, job) =>
       asked(job, async (id, progress) => {
-        const resolved = await engineSweep(request);
+        const { method = 'exact', steps = 8 } = request;
+        oneOf(method, ['exact', 'attribution', 'integrated', 'atp-star'], 'method');
+        const { skip, ...resolved } = await engineSweep(request);
         throwIfAborted(job?.signal);
-        return named(await engine.sweep(resolved, id, progress), resolved.pairs[0]?.clean ?? []);
+        const made =
+          method === 'exact'
+            ? engine.sweep({ ...resolved, skip }, id, progress)
+            : engine.attribution({ ...resolved, method, steps: count(steps, 'steps') }, id, progress);
+        return named(await made, resolved.pairs[0]?.clean ?? []);
       }),
     planSweep: (request) => told(async () => engine.planSweep(await engineSweep(request))),
     explainSweep: (request) => told(async () => engine.explainSweep(await engineSweep(request))),

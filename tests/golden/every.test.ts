@@ -4,9 +4,10 @@
  */
 import { afterAll, beforeAll, describe } from 'vitest';
 import { openBench, RUNS, VARIANTS, type Opened } from '../support/engine';
-import { loadFixture } from './fixture';
+import { EVERY_FEATURE, loadFixture } from './fixture';
 import { attribution } from './every/attribution';
 import { edits } from './every/edits';
+import { heads } from './every/heads';
 import { hooks } from './every/hooks';
 import { meaning } from './every/meaning';
 import { readouts } from './every/readouts';
@@ -31,4 +32,5 @@ describe.each(RUNS)('$name, $variants', (run) => {
   describe('readouts', () => readouts(opened));
   // Its parts come from taps and weights: the other kernels have been asked for them above.
   if (run.variants === VARIANTS[0]) describe('attribution', () => attribution(opened));
+  if (run.variants === VARIANTS[0] && EVERY_FEATURE.includes(run.name)) describe('heads', () => heads(opened));
 });

@@ -107,3 +107,36 @@ export function goldenHooks(fixture: Fixture, prompt: number): string[] {
     .filter((key) => key.startsWith(prefix) && key !== `${prefix}logits`)
     .map((key) => key.slice(prefix.length));
 }
+
+export interface GoldenGradients {
+  prompt: number;
+  /** Whose log-probability at the last position is differentiated. */
+  token: number;
+  value: number;
+  /** By hook. */
+  tensors: ReadonlyMap<string, Tensor>;
+  /** Of edited runs, at hook_embed, by the case's name. */
+  edits: ReadonlyMap<string, { token: number; value: number; expected: Tensor }>;
+}
+
+/** What PyTorch's autograd gives for a fixture (make_gradients.py). */
+export async function loadGradients(name: FixtureName, read: Read = fetched): Promise<GoldenGradients> {
+  const record = json(await read(`gradients/${name}.json`)) as Pick<GoldenGradients, 'prompt' | 'token' | 'value'> & {
+    same: Record<string, string>;
+    edits: Record<string, { token: number; value: number }>;
+  };
+  const stored = readSafetensors(await read(`gradients/${name}.safetensors`));
+  const need = (key: string): Tensor => {
+    const tensor = stored.get(key);
+    if (!tensor) throw new Error(`${name} has no gradient “${key}”`);
+    return tensor;
+  };
+  const hooks = [...stored].filter(([key]) => !key.startsWith('edit/'));
+  return {
+    prompt: record.prompt,
+    token: record.token,
+    value: record.value,
+    tensors: new Map([...hooks, ...Object.entries(record.same).map(([hook, other]) => [hook, need(other)] as const)]),
+    edits: new Map(Object.entries(record.edits).map(([key, each]) => [key, { ...each, expected: need(`edit/${key}`) }])),
+  };
+}

@@ -3,7 +3,7 @@
  * from a shared prefix and a stored residual = from the start, with subgroups = without; and kernels that disagree are noticed.
  * every/meaning.ts has what is asked of every fixture.
  */
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import type { EngineEdit } from '../../workers/contract';
 import { openTensors } from '../../workers/library/tensors';
 import { noLocks } from '../../workers/library/locks';
@@ -63,10 +63,13 @@ test('the self-test: kernels that agree pass, and one that is wrong is noticed',
 });
 
 describe('a batch whose rows share a prefix and start at a stored residual', () => {
+  let gpu: Gpu;
+  beforeAll(async () => {
+    gpu = await Gpu.open(navigator.gpu, shaders);
+  });
   test.each([...EVERY_FEATURE, 'toy-grok' as const])('%s: the same logits as from the start', async (name) => {
     const fixture = await loadFixture(name);
     const bench = await openBench(fixture.files);
-    const gpu = await Gpu.open(navigator.gpu, shaders);
     const reader = await openTensors(bench.record, noLocks);
     const model = await loadModel({
       gpu,

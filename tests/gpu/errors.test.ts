@@ -87,7 +87,7 @@ test('a kernel that does not build says where, and leaves no error behind for th
 test('what needs a feature that was not asked for is refused', async () => {
   if (rig.gpu.device.features.has('subgroups')) throw new Error('the smallest device has no features');
   const defines = { DTYPE: 'f32', EPI: 'plain', BIAS: 0, NORM: 0, R: 1, T: 64, SUBGROUPS: 1 };
-  const error = await refusal(() => rig.gpu.kernel('linear-workgroup', defines, { K4: 1 }));
+  const error = await refusal(() => rig.gpu.kernel('linear-workgroup', defines, {}));
   expect(error.code).toBe('gpu-validation');
   await works();
 });

@@ -24,7 +24,12 @@ afterAll(() => rig.close());
 /** Rows of n as they lie in a hook's buffer; what is between must never be seen. */
 const spread = (x: ArrayLike<number>, n: number, fill = 0): Float32Array<ArrayBuffer> => spaced(x, n, pad4(n), fill);
 
-describe.each(['positive', 'signed'] as const)('lists, %s', (kind: Listed) => {
+describe.each([
+  ['positive', false],
+  ['positive', true],
+  ['signed', false],
+  ['signed', true],
+] as const)('lists, %s, serial: %s', (kind: Listed, serial) => {
   async function list(
     x: Float32Array,
     n: number,
@@ -33,7 +38,7 @@ describe.each(['positive', 'signed'] as const)('lists, %s', (kind: Listed) => {
     const rows = x.length / n;
     rig.put('x', spread(x, n, 1e9));
     rig.blank('list', rows * listWords(room));
-    await rig.run(listNeurons({ listed: kind, rows, neurons: n, stride: pad4(n), room, x: 'x', list: 'list', hook: HOOK }));
+    await rig.run(listNeurons({ listed: kind, rows, neurons: n, stride: pad4(n), room, x: 'x', list: 'list', hook: HOOK, serial }));
     const words = await rig.words('list');
     const after = await rig.floats('x');
     return Array.from({ length: rows }, (_, r) => ({

@@ -22,7 +22,12 @@ beforeAll(async () => {
 });
 afterAll(() => rig.close());
 
-describe.each(['layer', 'rms'] as const)('%s', (kind) => {
+describe.each([
+  ['layer', false],
+  ['layer', true],
+  ['rms', false],
+  ['rms', true],
+] as const)('%s, serial: %s', (kind, serial) => {
   test.each([1, 3, 64, 67, 257, 1030])('width %i', async (d) => {
     const stride = pad4(d);
     for (const [open, residual] of FORMS)
@@ -57,6 +62,7 @@ describe.each(['layer', 'rms'] as const)('%s', (kind) => {
             gain: 8,
             eps: EPS,
             residual,
+            serial,
             ...(open ? { open: { scale: 'scale', normalized: 'normalized', scaleSite: NO_SITE, normalizedSite: NO_SITE } } : {}),
           }),
         );
@@ -65,7 +71,14 @@ describe.each(['layer', 'rms'] as const)('%s', (kind) => {
         const what = `width ${d}, ${rows} rows from ${row0}`;
         const old = packed(before, d, stride);
         const expected = residual ? right.out.map((value, i) => value + at(old, i)) : right.out;
-        rig.expectRows(`norm ${kind}${open ? ', open' : ''}${residual ? ', added' : ''}`, what, packed(out, d, stride), expected, d, TIGHT);
+        rig.expectRows(
+          `norm ${kind}${serial ? ', serial' : ''}${open ? ', open' : ''}${residual ? ', added' : ''}`,
+          what,
+          packed(out, d, stride),
+          expected,
+          d,
+          TIGHT,
+        );
         for (let i = 0; i < out.length; i++) if (i % stride >= d) expect(out[i]).toBe(residual ? before[i] : 0);
         const [scale, normalized] = [await rig.floats('scale'), await rig.floats('normalized')];
         if (!open) {

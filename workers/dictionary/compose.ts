@@ -38,7 +38,7 @@ export function compose(
 ): Composed {
   const needs = new Needs();
   const ops = new DictionaryOps(call.variants, needs);
-  const neurons = new NeuronOps(needs);
+  const neurons = new NeuronOps(call.variants, needs);
   const inserts = new Map<string, { steps: (Site | Insert)[]; reads: Insert[] }>();
   const at = (hook: string): { steps: (Site | Insert)[]; reads: Insert[] } => {
     const site = call.sites.get(hook);

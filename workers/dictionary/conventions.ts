@@ -39,6 +39,10 @@ function scalingOf({ residual, normalisation, scale }: Contract, x: ArrayLike<nu
   return { shift: mean, inner: 1 / (deviation + EPS), outer: deviation };
 }
 
+/** What a decoded row is multiplied by to undo its input's normalisation, as shaders/sae-latents.wgsl has it. */
+export const outerOf = (contract: Contract, x: ArrayLike<number>, start: number, d: number): number =>
+  scalingOf(contract, x, start, d).outer;
+
 export interface Reading {
   spec: DictionarySpec;
   /** As it was loaded, and as it is to be read. */

@@ -8,6 +8,7 @@
 import type { DictionaryInfo, ModelInfo } from '../api';
 import type { Op } from '../gpu/commands';
 import { listWords, type Lying } from '../kernels/dictionary';
+import { FEW, type Variants } from '../kernels/linear';
 import { editNeurons, listNeurons, type Listed } from '../kernels/neurons';
 import type { ModelSpec } from '../model/spec';
 import type { LoadedDictionary } from './load';
@@ -77,14 +78,19 @@ export function neuronsInfo(
 
 /** What neurons do at their hook: the same part as dictionary/ops.ts plays for what has weights. */
 export class NeuronOps {
-  constructor(private readonly needs: Needs) {}
+  constructor(
+    private readonly variants: Variants,
+    private readonly needs: Needs,
+  ) {}
 
   /** Lists of the active neurons of every row, copied to `place`. */
   watch(d: LoadedNeurons, { buffer, rows, hook }: At, room: number, { to, offset }: Place): Op[] {
     const bytes = 4 * rows * listWords(room);
     const list = this.needs.want('sae.list', bytes);
+    const { latents: neurons } = d.spec;
+    const serial = this.variants.matmul === 'register' && (room >= neurons || rows > FEW);
     return [
-      listNeurons({ listed: d.listed, rows, neurons: d.spec.latents, stride: d.input.words, room, x: buffer, list, hook }),
+      listNeurons({ listed: d.listed, rows, neurons, stride: d.input.words, room, x: buffer, list, hook, serial }),
       { op: 'copy', from: list, fromOffset: 0, to, toOffset: offset, bytes, hook },
     ];
   }

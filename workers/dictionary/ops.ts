@@ -4,9 +4,9 @@
  * outlive its place (a transcoder reads one hook and writes a later one) has a buffer of its own.
  */
 import type { Op } from '../gpu/commands';
-import { addLatents, decode, latents, list, listWords, normalise, rowError, select, splice } from '../kernels/dictionary';
+import { addLatents, decode, latents, listWords, normalise, rowError, select, splice } from '../kernels/dictionary';
 import { pad4 } from '../kernels/grid';
-import { linear, type Variants } from '../kernels/linear';
+import { FEW, linear, type Variants } from '../kernels/linear';
 import type { LoadedDictionary } from './load';
 import { isTranscoder } from './spec';
 
@@ -110,16 +110,20 @@ export class DictionaryOps {
   /** Activations in `sae.pre` (but for `any`), lists with room for `room` pairs a row in `sae.list`. */
   private encoded(d: LoadedDictionary, at: At, stretch: Stretch, room: number, any = false): Op[] {
     const { activation, latents: n, k } = d.spec;
-    const made = any && activation !== 'topk' && this.variants.matmul === 'register' ? list : select;
+    // A list with room for every latent is whole, so that no choice is made; and reconstructions are made from whole lists alone.
+    const listing = activation !== 'topk' && (any || room >= n);
+    const serial = this.variants.matmul === 'register' && (listing || stretch.rows > FEW);
     return [
       ...this.product(d, at, stretch),
-      made({
+      select({
         kind: activation,
         rows: stretch.rows,
         latents: n,
         stride: pad4(n),
         ...(k === undefined ? {} : { k }),
         room,
+        serial,
+        any: listing,
         scale: d.spec.contract.scale,
         pre: 'sae.pre',
         params: d.params,

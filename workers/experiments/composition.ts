@@ -7,12 +7,10 @@
  * [3·heads·d_head, d_model] on the GPU, and a score the root of a block's sum of squares. Noise has a score too: about 1/√d_model times a factor of order 1.
  */
 import type { Composition } from '../api-causal';
-import { linear } from '../kernels/linear';
-import { pad4 } from '../kernels/grid';
 import { kvHeadOf, layerHeads, type LayerHeads } from '../model/head-weights';
 import { cholesky, gram, times, traceOf } from '../model/low-rank';
+import { product } from '../model/products';
 import type { Runtime } from '../model/runtime';
-import { readWords } from '../model/weight-words';
 
 interface Factors {
   /** R_v·W_O of each head, [heads·d_head][d_model]: what it writes. */
@@ -81,35 +79,13 @@ export async function composition(model: Runtime, progress?: (done: number, of: 
 
 /** Σ of squares of each block [d_head, d_head] of X·Yᵀ: [heads][3·heads]. */
 async function blockSquares(model: Runtime, x: Float64Array, y: Float64Array, heads: number, dHead: number): Promise<Float64Array> {
-  const { gpu, planner, spec, scratch: pool } = model;
-  const { dModel } = planner.layout;
   const [rows, n] = [heads * dHead, 3 * heads * dHead];
-  const stride = pad4(n);
-  gpu.write(pool.need('comp.x', 4 * rows * dModel), 0, padded(x, spec.dModel, dModel));
-  gpu.write(pool.need('comp.y', 4 * n * dModel), 0, padded(y, spec.dModel, dModel));
-  pool.need('comp.out', 4 * rows * stride);
-  const ops = linear({
-    name: 'composition',
-    x: 'comp.x',
-    rows,
-    weights: { n, k: dModel, dtype: 'f32', pieces: [{ buffer: 'comp.y', row0: 0, rows: n }] },
-    epilogue: { kind: 'plain' },
-    y: 'comp.out',
-    yStride: stride,
-    variants: planner.variants,
-  });
-  const [found] = await readWords(model, ops, [{ buffer: 'comp.out', words: rows * stride }]);
+  const found = await product(model, x, y, model.spec.dModel);
   const squares = new Float64Array(heads * 3 * heads);
   for (let r = 0; r < rows; r++)
     for (let c = 0; c < n; c++) {
       const to = Math.floor(r / dHead) * 3 * heads + Math.floor(c / dHead);
-      squares[to] = (squares[to] ?? 0) + (found?.[r * stride + c] ?? 0) ** 2;
+      squares[to] = (squares[to] ?? 0) + (found[r * n + c] ?? 0) ** 2;
     }
   return squares;
-}
-
-function padded(x: Float64Array, d: number, width: number): Float32Array<ArrayBuffer> {
-  const out = new Float32Array((x.length / d) * width);
-  for (let from = 0, to = 0; from < x.length; from += d, to += width) out.set(x.subarray(from, from + d), to);
-  return out;
 }

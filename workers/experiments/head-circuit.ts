@@ -50,14 +50,18 @@ export async function headCircuit(model: Runtime, { layer, head, circuit, top }:
   };
 }
 
-/** Rows of the stream as the unembedding is to be given them: gained by ln_final, after a LayerNorm without their mean. */
+/** Rows of the stream as the unembedding is to be given them: without their mean where ln_final is a LayerNorm, then gained. */
 async function unembedded(model: Runtime, rows: Float64Array): Promise<Float64Array> {
   const { dModel, norm } = model.spec;
   const gain = await vectorOf(model, 'ln_final.w', dModel);
   const out = new Float64Array(rows.length);
   for (let start = 0; start < rows.length; start += dModel) {
-    const row = rows.subarray(start, start + dModel).map((each, i) => each * (gain?.[i] ?? 1));
-    out.set(norm.kind === 'layer' ? lessMean(row) : row, start);
+    const row = rows.slice(start, start + dModel);
+    const centred = norm.kind === 'layer' ? lessMean(row) : row;
+    out.set(
+      centred.map((each, i) => each * (gain?.[i] ?? 1)),
+      start,
+    );
   }
   return out;
 }

@@ -33,6 +33,7 @@ export interface Lying {
 interface Made {
   kernel: string;
   file: string;
+  variant?: string;
   defines?: Record<string, number | string>;
   constants?: Record<string, number>;
   bind: (string | null)[];
@@ -89,37 +90,33 @@ export interface SelectCall {
   params: string;
   list: string;
   hook: string;
+  /** Without barriers, a thread a row. */
+  serial: boolean;
+  /** Of serial ones, but not of topk: the first `room` active latents will do, and products stay as they are. */
+  any?: boolean;
 }
+/** Rows of a workgroup of shaders/sae-select-serial.wgsl. */
+const SERIAL_ROWS = 8;
+/** The file, and the grid, of a selection. */
+export const selecting = (serial: boolean, rows: number): { file: string; variant: string; groups: [number, number, number] } =>
+  serial
+    ? { file: 'sae-select-serial', variant: 'serial', groups: [Math.ceil(rows / SERIAL_ROWS), 1, 1] }
+    : { file: 'sae-select', variant: 'row', groups: [rows, 1, 1] };
+
 /** Products to activations, in place, and the list of the active ones. */
 export function select(call: SelectCall): Dispatch {
   const k = call.k ?? 0;
   const limit = call.kind === 'topk' ? Math.min(k, call.room) : call.room;
   return make({
     kernel: 'sae-select',
-    file: 'sae-select',
-    defines: { ACT: call.kind, NEURONS: 0 },
+    defines: { ACT: call.kind, NEURONS: 0, ...(call.serial ? { ANY: call.any ? 1 : 0 } : {}) },
     bind: [call.pre, call.params, call.list],
-    params: [call.latents, call.stride, limit, call.room, f32bits(call.scale), k, 0, 0],
-    groups: [call.rows, 1, 1],
+    params: [call.latents, call.stride, limit, call.room, f32bits(call.scale), k, call.rows, 0],
+    ...selecting(call.serial, call.rows),
     hook: call.hook,
     bytes: 8 * call.rows * call.latents + 16 * call.latents,
   });
 }
-
-/** Rows of a workgroup of shaders/sae-list.wgsl. */
-const LISTED_TOGETHER = 8;
-/** Lists alone, the first `room` active latents of a row: products stay as they are. Not of topk. */
-export const list = ({ kind, rows, latents, stride, room, scale, pre, params, list: to, hook }: SelectCall): Dispatch =>
-  make({
-    kernel: 'sae-list',
-    file: 'sae-list',
-    defines: { ACT: kind },
-    bind: [pre, params, to],
-    params: [latents, stride, room, rows, f32bits(scale), 0, 0, 0],
-    groups: [Math.ceil(rows / LISTED_TOGETHER), 1, 1],
-    hook,
-    bytes: 4 * rows * latents + 16 * latents,
-  });
 
 export interface DecodeCall {
   rows: number;

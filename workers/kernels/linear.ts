@@ -72,7 +72,7 @@ export function linear(call: Linear): Dispatch[] {
     BIAS: call.bias === undefined ? 0 : 1,
     NORM: norm?.kind ?? 0,
   };
-  if (variant === 'register') Object.assign(defines, { R, C });
+  if (variant === 'register') Object.assign(defines, { R, C, SUMS: R * C });
   if (variant === 'workgroup') Object.assign(defines, { R, T: 64, SUBGROUPS: 0 });
   if (variant === 'subgroup') Object.assign(defines, { R, T: 64, SUBGROUPS: 1 });
   let second = 0;
@@ -111,7 +111,7 @@ export function linear(call: Linear): Dispatch[] {
       variant,
       file,
       defines,
-      constants: { K4: weights.k / 4 },
+      constants: {},
       bind: [
         { buffer: call.x },
         { buffer: piece.buffer },
@@ -132,6 +132,7 @@ export function linear(call: Linear): Dispatch[] {
         norm?.width ?? 0,
         f32bits(norm?.eps ?? 0),
         cap,
+        weights.k / 4,
       ],
       groups: tiles,
       hook: call.hook ?? call.name,

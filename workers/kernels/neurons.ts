@@ -3,6 +3,7 @@
  * how their directions lie to each other is read off W_out as it is stored.
  */
 import { f32bits, type Dispatch } from '../gpu/commands';
+import { selecting } from './dictionary';
 import type { WeightMatrix } from './linear';
 
 /** List those above 0, or all of either sign, by magnitude. */
@@ -19,18 +20,18 @@ export interface ListNeuronsCall {
   x: string;
   list: string;
   hook: string;
+  /** Without barriers, a thread a row. */
+  serial: boolean;
 }
 /** The active neurons of each row, as lists of a dictionary's latents are (shaders/sae-select.wgsl). */
-export const listNeurons = ({ listed, rows, neurons, stride, room, x, list, hook }: ListNeuronsCall): Dispatch => ({
+export const listNeurons = ({ listed, rows, neurons, stride, room, x, list, hook, serial }: ListNeuronsCall): Dispatch => ({
   op: 'dispatch',
   kernel: 'sae-select',
-  file: 'sae-select',
-  variant: 'row',
-  defines: { ACT: listed, NEURONS: 1 },
+  defines: { ACT: listed, NEURONS: 1, ...(serial ? { ANY: room >= neurons ? 1 : 0 } : {}) },
   constants: {},
   bind: [{ buffer: x }, null, { buffer: list }],
-  params: [neurons, stride, room, room, f32bits(1), 0, 0, 0],
-  groups: [rows, 1, 1],
+  params: [neurons, stride, room, room, f32bits(1), 0, rows, 0],
+  ...selecting(serial, rows),
   hook,
   bytes: 4 * rows * neurons,
 });

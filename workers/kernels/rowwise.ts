@@ -18,14 +18,14 @@ interface Base {
 const dispatch = (
   kernel: string,
   base: Base,
-  rest: { defines?: Record<string, number | string>; constants?: Record<string, number>; bind: string[]; params: number[]; bytes: number },
+  rest: { defines?: Record<string, number | string>; bind: string[]; params: number[]; bytes: number },
 ): Dispatch => ({
   op: 'dispatch',
   kernel,
   variant: 'row',
   file: kernel,
   defines: rest.defines ?? {},
-  constants: rest.constants ?? {},
+  constants: {},
   bind: rest.bind.map((buffer): Bind => ({ buffer })),
   params: rest.params,
   groups: [base.rows, 1, 1],
@@ -46,16 +46,32 @@ export interface NormCall extends Base {
   residual?: boolean;
   /** Writes hook_scale and hook_normalized too. */
   open?: { scale: string; normalized: string; scaleSite: Site; normalizedSite: Site };
+  /** Without barriers, a thread a row, unless its hooks are edited. */
+  serial?: boolean;
 }
+/** Rows of a workgroup of shaders/norm-serial.wgsl. */
+const SERIAL_ROWS = 8;
+
 export function norm(call: NormCall): Dispatch {
   const { open } = call;
   const edited = open !== undefined && open.scaleSite.count + open.normalizedSite.count > 0;
-  return dispatch('norm', call, {
-    defines: { NORM: call.kind, OPEN: open ? 1 : 0, EDIT: edited ? 1 : 0, RESIDUAL: call.residual ? 1 : 0 },
-    constants: { D4: call.stride / 4 },
+  const words = [call.row0 ?? 0, call.gain / 4, call.d, f32bits(call.eps)];
+  const forms = { NORM: call.kind, OPEN: open ? 1 : 0, RESIDUAL: call.residual ? 1 : 0 };
+  const common = {
     bind: [call.x, 'vecs', call.out, ...(open ? [open.scale, open.normalized] : []), ...(edited ? ['rows', 'edits'] : [])],
-    params: [call.row0 ?? 0, call.gain / 4, call.d, f32bits(call.eps), ...siteWords(open?.scaleSite), ...siteWords(open?.normalizedSite)],
     bytes: 8 * call.rows * call.stride * (open ? 2 : 1),
+  };
+  if (call.serial && !edited)
+    return {
+      ...dispatch('norm', call, { ...common, defines: forms, params: [...words, call.rows, call.stride / 4, 0, 0] }),
+      file: 'norm-serial',
+      variant: 'serial',
+      groups: [Math.ceil(call.rows / SERIAL_ROWS), 1, 1],
+    };
+  return dispatch('norm', call, {
+    ...common,
+    defines: { ...forms, EDIT: edited ? 1 : 0 },
+    params: [...words, ...siteWords(open?.scaleSite), ...siteWords(open?.normalizedSite), call.stride / 4],
   });
 }
 

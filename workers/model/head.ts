@@ -33,6 +33,7 @@ export function unembed(
           stride: layout.dModel,
           gain,
           eps: spec.norm.eps,
+          serial: variants.matmul === 'register',
         }),
       );
       source = { x: 'fn', row0: 0 };

@@ -261,7 +261,7 @@ class Build {
 
   /** A norm as a dispatch of its own, in the open where its hooks are looked at. `residual`: added to `out`. */
   private norm(name: string, rows: number, x: string, out: string, residual: boolean): void {
-    const { spec, layout } = this.planner;
+    const { spec, layout, variants } = this.planner;
     const { kind, eps } = spec.norm;
     if (kind === 'none') return;
     const scale = `${name}.hook_scale`;
@@ -279,6 +279,7 @@ class Build {
         gain: this.vector(`${name}.w`) ?? 0,
         eps,
         residual,
+        serial: variants.matmul === 'register',
         ...(open
           ? { open: { scale: 'scale', normalized: 'normalized', scaleSite: this.site(scale), normalizedSite: this.site(normalized) } }
           : {}),

@@ -52,6 +52,8 @@ export interface Patch {
 export interface Together {
   /** Edits of every sequence, before its own. */
   edits?: readonly EngineEdit[];
+  /** Patches of every sequence, after those edits and before its own. */
+  patches?: readonly Patch[];
   /** Keys and values of a sequence that outlive the batch, and those of an earlier one that prefixes name. Buffers begin with `as`. */
   save?: { sequence: number; as: string };
   load?: { as: string };
@@ -230,7 +232,11 @@ export async function planBatch(
       placed.push({ edit, sequence: i, ...target, ...(source ? { source } : {}) });
     }
   };
-  if (sequences[0] && together.edits) await place(sequences[0], together.edits, EVERY);
+  const [first] = sequences;
+  if (first) {
+    await place(first, together.edits ?? [], EVERY);
+    placed.push(...(together.patches ?? []).map((patch) => patched(patch, first, EVERY)));
+  }
   for (const [i, sequence] of sequences.entries()) {
     await place(sequence, sequence.edits, i);
     placed.push(...(sequence.patches ?? []).map((patch) => patched(patch, sequence, i)));

@@ -184,6 +184,8 @@ export const fakeEngine: EngineApi = {
         (id, i) => -Math.log(distribution(ids[i] ?? 0, undefined).find((c) => c.id === id)?.probability ?? 1e-6),
       ),
     ),
+  gradient: () => Promise.reject(new LabError('internal', 'The toy engine has no backward pass.', '')),
+  attribution: () => Promise.reject(new LabError('internal', 'The toy engine has no backward pass.', '')),
   unembedding: (token) => Promise.resolve(direction(token)),
   open: (request) => {
     const id = crypto.randomUUID();

@@ -8,6 +8,7 @@
  * TransformerLens's diagonal of offset 1 − n begins a query earlier, at one whose token has not come before; here every query has what the score is named for.
  */
 import { LabError } from '../../errors';
+import { counter } from '../../model/random';
 
 export const KINDS = ['induction', 'previous', 'duplicate'] as const;
 export type Kind = (typeof KINDS)[number];
@@ -56,15 +57,4 @@ export function repeated(call: {
     const once = pool.slice(0, length);
     return [...(bos === undefined ? [] : [bos]), ...once, ...once];
   });
-}
-
-/** Numbers in [0, 1) of a seed: mulberry32. */
-export function counter(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let x = Math.imul(state ^ (state >>> 15), state | 1);
-    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -4,7 +4,7 @@
  * of resid_pre the patched stream is itself what it enters with.
  */
 import { overHook, type Cell, type Over } from '../../model/causal/grid';
-import type { Sequence } from '../../model/run';
+import type { Patch, Sequence } from '../../model/run';
 import type { Entry } from './chunks';
 import type { Side } from './runs';
 import { patchOf, type HookRows, type Other } from './values';
@@ -19,6 +19,8 @@ export interface Stock {
   /** At the hook that is swept over: what is put there, and what the base run has. */
   other: readonly Other[];
   base: readonly (HookRows | undefined)[];
+  /** Of latents: what a cell puts there, and where it first changes something. */
+  latents?: { patch(latent: number): Patch; first(latent: number): number | undefined };
 }
 
 export interface Laid extends Entry {
@@ -26,7 +28,7 @@ export interface Laid extends Entry {
 }
 
 /** `direct`: the layers whose resid_pre has no edits in force, so that a patched stream may be what a cell enters with. */
-export function sequenceOf(laid: Laid, over: Over, stock: Stock, direct: (layer: number) => boolean): Sequence {
+export function sequenceOf(laid: Laid, over: Over | undefined, stock: Stock, direct: (layer: number) => boolean): Sequence {
   const { cell, layer, from } = laid;
   const { ids } = stock.side;
   const tokens = ids.length;
@@ -54,9 +56,13 @@ export function sequenceOf(laid: Laid, over: Over, stock: Stock, direct: (layer:
     return { ...common, start: { layer, residual } };
   }
   const width = stream ? stream.length / tokens : 0;
+  const patch = (): Patch => {
+    if (stock.latents && cell.latent !== undefined) return stock.latents.patch(cell.latent);
+    return patchOf(over ? overHook(over, layer) : '', cell, other, base, tokens);
+  };
   return {
     ...common,
     ...(stream ? { start: { layer, residual: stream.slice(from * width) } } : {}),
-    patches: [patchOf(overHook(over, layer), cell, other, base, tokens)],
+    patches: [patch()],
   };
 }

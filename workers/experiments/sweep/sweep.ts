@@ -7,27 +7,46 @@
  *          replace edit with { mean, over: 'all' }); or, to resample, the next pair's base run (of a single pair, its other side)
  */
 import type { EngineEdit } from '../../contract';
-import type { EngineNoise, EngineSweep } from '../../contract-sweep';
+import type { EngineSweep } from '../../contract-sweep';
 import type { Op } from '../../gpu/commands';
-import { gridOf, overHook, type CellGrid, type Over } from '../../model/causal/grid';
+import { LabError } from '../../errors';
+import { gridOf, latentGrid, overHook, type Cell, type CellGrid, type Over } from '../../model/causal/grid';
 import { metricOf } from '../../model/causal/metric';
-import { checkPairs, firstDifference } from '../../model/causal/pairs';
+import { checkPairs } from '../../model/causal/pairs';
 import { findHook } from '../../model/hooks';
 import { planBatch, runBatch, type Sequence, type Together } from '../../model/run';
 import type { Runtime } from '../../model/runtime';
 import type { Grid } from '../../api';
-import { baselineRows, chunksOf, rowLayers, rowsWithin, type Limits, type Shape } from './chunks';
+import { chunksOf, rowsWithin, type Limits, type Shape } from './chunks';
+import type { AnyDictionary } from '../../dictionary/neurons';
 import { sequenceOf, type Laid, type Stock } from './cells';
+import { chosen, decoderRows, latentLayer, latentMeasure, latentPatch, valuesOf } from './latents';
 import { gathered, type PairValues } from './result';
-import { otherOf, pairOf, referenceOf, rowsOf, runPair, type Hands, type PairRuns, type Sides, type Which } from './runs';
+import {
+  explainPair,
+  otherOf,
+  pairOf,
+  referenceOf,
+  rowsOf,
+  runPair,
+  type Hands,
+  type PairCall,
+  type PairRuns,
+  type Sides,
+  type Which,
+} from './runs';
 import { firstChange, hookRows, meanRows, type HookRows, type Other } from './values';
 
 /** What a sweep computes with: told anew each turn, since a device may have come back. */
 export interface Turn {
   model: Runtime;
+  dictionary: (id: string) => AnyDictionary;
   limits: Limits;
   run: Hands['run'];
 }
+
+/** What is swept over: hooks, or a dictionary that is on the GPU. */
+export type Swept = { over: Over; dictionary?: undefined } | { over?: undefined; dictionary: string };
 
 export class SweepRun {
   rowsComputed = 0;
@@ -36,11 +55,13 @@ export class SweepRun {
   private readonly values: PairValues[];
   private readonly sides: readonly Sides[];
   private readonly base: Which;
+  private latents: readonly number[] = [];
   /** What lives as long as the model does. */
   private ready: { model: Runtime; pairs: PairRuns[]; stocks: Stock[]; queue: { pair: number; chunk: Laid[] }[] } | undefined;
 
   constructor(
-    readonly request: EngineSweep & { over: Over },
+    readonly request: EngineSweep,
+    private readonly swept: Swept,
     private readonly name: string,
     noise: readonly EngineEdit[][] = [],
   ) {
@@ -48,23 +69,22 @@ export class SweepRun {
     this.sides = sidesOf(request, noise);
     checkPairs(
       this.sides.map(({ clean, corrupted }) => ({ clean: clean.ids, corrupted: corrupted.ids })),
-      request.grid !== 'layer-head' || request.ablate === 'resample',
+      (request.grid !== 'layer-head' && request.grid !== 'latent') || request.ablate === 'resample',
     );
     this.values = this.sides.map(() => ({ raw: [], clean: NaN, corrupted: NaN }));
   }
 
-  /** Cells of all pairs, and how many of them are known. */
-  progress(): [done: number, of: number] {
-    const { ready, values } = this;
-    const cells = ready?.stocks.reduce((sum, stock) => sum + this.grid(ready.model, stock.side.ids.length).cells.length, 0) ?? 0;
-    const done = values.reduce((sum, { raw }) => sum + raw.reduce((n) => n + 1, 0), 0);
-    return [done, Math.max(done, cells)];
+  /** Cells of all pairs that are known, and all that there are; none before the pairs have been run. */
+  progress({ spec }: Runtime): [done: number, of: number] {
+    const done = this.values.reduce((sum, { raw }) => sum + raw.reduce((n) => n + 1, 0), 0);
+    return [done, this.sides.reduce((sum, { clean }) => sum + this.grid(spec, clean.ids.length).cells.length, 0)];
   }
 
-  private grid({ spec }: Runtime, tokens: number): CellGrid {
-    const { over, grid } = this.request;
-    return gridOf(spec, over, grid === 'latent' ? 'layer-head' : grid, tokens);
+  private grid(spec: Runtime['spec'], tokens: number): CellGrid {
+    const { grid } = this.request;
+    return this.swept.over === undefined || grid === 'latent' ? this.latentCells : gridOf(spec, this.swept.over, grid, tokens);
   }
+  private latentCells: CellGrid = latentGrid(0, []);
 
   /** One batch: a pair's runs, or a chunk of cells. False once nothing is left. */
   async step(turn: Turn): Promise<boolean> {
@@ -73,7 +93,7 @@ export class SweepRun {
     const { pairs, queue } = this.ready;
     if (pairs.length < this.sides.length) {
       pairs.push(await this.pair(turn, pairs.length));
-      if (pairs.length === this.sides.length) this.lay(turn);
+      if (pairs.length === this.sides.length) await this.lay(turn);
     } else {
       const next = queue[0];
       if (next) {
@@ -85,20 +105,34 @@ export class SweepRun {
     return pairs.length < this.sides.length || queue.length > 0;
   }
 
-  private async pair(turn: Turn, index: number): Promise<PairRuns> {
+  private pairCall(turn: Turn, index: number): PairCall {
     const { model } = turn;
-    const { request, base } = this;
-    const hooks = Array.from({ length: model.spec.layers }, (_, layer) => overHook(request.over, layer));
-    const streams = hooks.slice(1).map((_, layer) => `blocks.${layer}.hook_resid_post`);
+    const { request, base, swept } = this;
     const sides = this.sides[index];
-    if (!sides) throw new Error('no such pair');
-    const logits = rowsWithin(shapeOf(model, sides.clean.ids.length, request.over), turn.limits.dispatch).logits;
-    const taps = { base: [...new Set([...streams, ...hooks])], other: request.ablate && request.ablate !== 'resample' ? [] : hooks };
-    const runs = await runPair(
-      model,
-      { sides, base, metric: request.metric, taps, measures: [], as: `${this.name}.${index}` },
-      { run: turn.run, logits, counted: (ops) => this.count(ops) },
-    );
+    if (!sides) throw new LabError('internal', 'There is no such pair.', 'Please report this.');
+    const streams = Array.from({ length: model.spec.layers - 1 }, (_, layer) => `blocks.${layer}.hook_resid_post`);
+    const dictionary = swept.dictionary === undefined ? undefined : turn.dictionary(swept.dictionary);
+    const { over } = swept;
+    const hooks = over
+      ? Array.from({ length: model.spec.layers }, (_, layer) => overHook(over, layer))
+      : dictionary
+        ? [dictionary.spec.hookOut]
+        : [];
+    const own = request.ablate && request.ablate !== 'resample';
+    return {
+      sides,
+      base,
+      metric: request.metric,
+      taps: { base: [...new Set([...streams, ...hooks])], other: own ? [] : hooks },
+      measures: dictionary ? [latentMeasure(dictionary)] : [],
+      as: `${this.name}.${index}`,
+    };
+  }
+
+  private async pair(turn: Turn, index: number): Promise<PairRuns> {
+    const call = this.pairCall(turn, index);
+    const { logits } = rowsWithin(shapeOf(turn.model, call.sides.clean.ids.length, this.swept.over), turn.limits.dispatch);
+    const runs = await runPair(turn.model, call, { run: turn.run, logits, counted: (ops) => this.count(ops) });
     const values = this.values[index];
     if (values) [values.clean, values.corrupted] = [runs.clean.metric, runs.corrupted.metric];
     return runs;
@@ -109,50 +143,108 @@ export class SweepRun {
   }
 
   /** All baselines are there: what each pair's cells are made from, which of them need no computing, and the chunks of the others. */
-  private lay({ model, limits }: Turn): void {
-    const { ready, request, base } = this;
+  private async lay(turn: Turn): Promise<void> {
+    const { model, limits } = turn;
+    const { ready, request, swept } = this;
     if (!ready) return;
-    const { spec, planner } = model;
-    const layers = Array.from({ length: spec.layers }, (_, layer) => layer);
-    const infos = layers.map((layer) => findHook(planner.hooks, overHook(request.over, layer)));
-    const rows = (pair: PairRuns | undefined, which: Which): HookRows[] =>
-      infos.map((info) => hookRows(pair?.[which].taps[info.name], info));
-    const mine = ready.pairs.map((pair) => rows(pair, base));
-    const means = request.ablate === 'mean' ? layers.map((layer) => meanRows(mine.flatMap((each) => each[layer] ?? []))) : [];
-    ready.stocks = ready.pairs.map((pair, i): Stock => {
-      const side = this.sides[i]?.[base] ?? { ids: [], edits: [] };
-      const next = mine[(i + 1) % mine.length];
-      const other = (): Other[] => {
-        if (request.ablate === 'zero') return layers.map(() => undefined);
-        if (request.ablate === 'mean') return means;
-        if (request.ablate === 'resample' && mine.length > 1) return next ?? [];
-        return rows(pair, otherOf(base));
-      };
-      return {
-        side,
-        position: pair.metric.position,
-        streams: layers.map((layer) => (layer === 0 ? undefined : pair[base].taps[`blocks.${layer - 1}.hook_resid_post`]?.data)),
-        other: other(),
-        base: mine[i] ?? [],
-      };
-    });
+    ready.stocks =
+      swept.over === undefined
+        ? await this.latentStocks(turn, ready.pairs, swept.dictionary)
+        : this.hookStocks(model, ready.pairs, swept.over);
     this.rowsSkipped = 0;
     ready.stocks.forEach((stock, i) => {
       const { raw } = this.values[i] ?? { raw: [] };
       const tokens = stock.side.ids.length;
-      const there = ready.pairs[i]?.[base].metric ?? NaN;
+      const there = ready.pairs[i]?.[this.base].metric ?? NaN;
       const todo: Laid[] = [];
-      for (const cell of this.grid(model, tokens).cells) {
-        const known = stock.base[cell.layer];
-        const first = request.skip && known ? firstChange(cell, stock.other[cell.layer], known, tokens) : (cell.position ?? 0);
-        const from = first === undefined || first > stock.position ? undefined : first;
+      for (const cell of this.grid(model.spec, tokens).cells) {
+        const first = request.skip ? this.firstOf(cell, stock, tokens) : (cell.position ?? 0);
+        const seen = first !== undefined && first <= stock.position;
         // Nothing that the metric sees can differ.
-        if (from === undefined && request.skip) {
+        if (!seen && request.skip) {
           raw[cell.index] = there;
           this.rowsSkipped++;
-        } else if (raw[cell.index] === undefined) todo.push({ cell, layer: cell.layer, from: from ?? stock.position });
+        } else if (raw[cell.index] === undefined) todo.push({ cell, layer: cell.layer, from: seen ? first : stock.position });
       }
-      for (const chunk of chunksOf(shapeOf(model, tokens, request.over), todo, limits)) ready.queue.push({ pair: i, chunk });
+      for (const chunk of chunksOf(shapeOf(model, tokens, swept.over), todo, limits)) ready.queue.push({ pair: i, chunk });
+    });
+  }
+
+  private firstOf(cell: Cell, { latents, other, base }: Stock, tokens: number): number | undefined {
+    if (latents && cell.latent !== undefined) return latents.first(cell.latent);
+    const known = base[cell.layer];
+    return known ? firstChange(cell, other[cell.layer], known, tokens) : (cell.position ?? 0);
+  }
+
+  private stockOf(pair: PairRuns, i: number, layers: number): Omit<Stock, 'other' | 'base'> {
+    const { taps } = pair[this.base];
+    return {
+      side: this.sides[i]?.[this.base] ?? { ids: [], edits: [] },
+      position: pair.metric.position,
+      streams: Array.from({ length: layers }, (_, layer) => (layer === 0 ? undefined : taps[`blocks.${layer - 1}.hook_resid_post`]?.data)),
+    };
+  }
+
+  private hookStocks({ spec, planner }: Runtime, pairs: readonly PairRuns[], over: Over): Stock[] {
+    const { base } = this;
+    const { ablate } = this.request;
+    const infos = Array.from({ length: spec.layers }, (_, layer) => findHook(planner.hooks, overHook(over, layer)));
+    const rows = (pair: PairRuns, which: Which): HookRows[] => infos.map((info) => hookRows(pair[which].taps[info.name], info));
+    const mine = pairs.map((pair) => rows(pair, base));
+    const means = ablate === 'mean' ? infos.map((_, layer) => meanRows(mine.flatMap((each) => each[layer] ?? []))) : [];
+    return pairs.map((pair, i): Stock => {
+      const other = (): Other[] => {
+        if (ablate === 'zero') return infos.map(() => undefined);
+        if (ablate === 'mean') return means;
+        if (ablate === 'resample' && mine.length > 1) return mine[(i + 1) % mine.length] ?? [];
+        return rows(pair, otherOf(base));
+      };
+      return { ...this.stockOf(pair, i, spec.layers), other: other(), base: mine[i] ?? [] };
+    });
+  }
+
+  private async latentStocks(turn: Turn, pairs: readonly PairRuns[], id: string): Promise<Stock[]> {
+    const { model } = turn;
+    const { base, request } = this;
+    const { ablate } = request;
+    const d = turn.dictionary(id);
+    const info = findHook(model.planner.hooks, d.spec.hookOut);
+    const both = pairs.map((pair, i) => {
+      const tokens = this.sides[i]?.clean.ids.length ?? 0;
+      const other = ablate && ablate !== 'resample' ? base : otherOf(base);
+      return { tokens, base: valuesOf(model, d, pair[base], tokens), other: valuesOf(model, d, pair[other], tokens) };
+    });
+    if (this.latents.length === 0) this.latents = chosen(d, both, request.latents);
+    this.latentCells = latentGrid(latentLayer(d), this.latents);
+    const decoder = await decoderRows(model, d, this.latents);
+    const mean = (latent: number): number => {
+      const all = both.flatMap((each) => [...each.base.values(latent)]);
+      return all.reduce((sum, value) => sum + value, 0) / all.length;
+    };
+    return pairs.map((pair, i): Stock => {
+      const rows = hookRows(pair[base].taps[d.spec.hookOut], info);
+      const own = both[i];
+      const to = (latent: number): Float64Array => {
+        const tokens = own?.tokens ?? 0;
+        if (ablate === 'zero') return new Float64Array(tokens);
+        if (ablate === 'mean') return new Float64Array(tokens).fill(mean(latent));
+        const from = ablate === 'resample' && both.length > 1 ? both[(i + 1) % both.length]?.base : own?.other;
+        return from?.values(latent) ?? new Float64Array(tokens);
+      };
+      const from = (latent: number): Float64Array => own?.base.values(latent) ?? new Float64Array(0);
+      return {
+        ...this.stockOf(pair, i, model.spec.layers),
+        other: [],
+        base: [],
+        latents: {
+          patch: (latent) => latentPatch(d, latent, { base: rows, from: from(latent), to: to(latent), decoder: decoder.get(latent) }),
+          first: (latent) => {
+            const there = to(latent);
+            const found = from(latent).findIndex((value, p) => value !== there[p]);
+            return found < 0 ? undefined : found;
+          },
+        },
+      };
     });
   }
 
@@ -162,9 +254,9 @@ export class SweepRun {
     const { request } = this;
     const direct = (layer: number): boolean => !stock.side.edits.some(({ at }) => at === `blocks.${layer}.hook_resid_pre`);
     const as = `${this.name}.${pair}`;
-    const { logits } = rowsWithin(shapeOf(turn.model, stock.side.ids.length, request.over), turn.limits.dispatch);
+    const { logits } = rowsWithin(shapeOf(turn.model, stock.side.ids.length, this.swept.over), turn.limits.dispatch);
     return {
-      sequences: chunk.map((each) => sequenceOf(each, request.over, stock, direct)),
+      sequences: chunk.map((each) => sequenceOf(each, this.swept.over, stock, direct)),
       together: {
         edits: stock.side.edits,
         load: { as },
@@ -194,18 +286,20 @@ export class SweepRun {
     });
   }
 
-  /** The first chunk's operations, for a person to read; its pair's runs must have been made. */
-  async firstChunk(turn: Turn): Promise<Op[]> {
+  /** The first pair's runs and the first chunk, for a person to read. The pairs are run, since what chunks start from is what they give; the chunk is not. */
+  async explained(turn: Turn): Promise<Op[]> {
+    const pair = await explainPair(turn.model, this.pairCall(turn, 0), 64);
+    while (!this.ready?.queue.length && (this.ready?.stocks.length ?? 0) === 0) await this.step(turn);
     const next = this.ready?.queue[0];
     const made = next && this.batch(turn, next.pair, next.chunk);
-    return made ? (await planBatch(turn.model, made.sequences, [], made.together)).ops : [];
+    return [...pair, ...(made ? (await planBatch(turn.model, made.sequences, [], made.together)).ops : [])];
   }
 
   result(model: Runtime): Grid {
     const tokens = this.sides[0]?.clean.ids.length ?? 0;
-    const cells = this.sides.reduce((sum, { clean }) => sum + this.grid(model, clean.ids.length).cells.length * clean.ids.length, 0);
+    const cells = this.sides.reduce((sum, { clean }) => sum + this.grid(model.spec, clean.ids.length).cells.length * clean.ids.length, 0);
     return {
-      ...gathered(this.grid(model, tokens), this.values, this.request.metric.kind),
+      ...gathered(this.grid(model.spec, tokens), this.values, this.request.metric.kind),
       milliseconds: this.milliseconds,
       rowsComputed: this.rowsComputed,
       rowsNaive: cells * model.spec.layers,
@@ -229,39 +323,9 @@ export function sidesOf({ pairs, edits }: Pick<EngineSweep, 'pairs' | 'edits'>, 
   );
 }
 
-export const shapeOf = ({ spec, planner }: Runtime, tokens: number, over: Over): Shape => ({
+export const shapeOf = ({ spec, planner }: Runtime, tokens: number, over: Over | undefined): Shape => ({
   spec,
   layout: planner.layout,
   tokens,
   open: over === 'pattern',
 });
-
-/** What a sweep would take, by its tokens alone: cells before the first difference need no computing where `skip`. */
-export function rowsPlanned(
-  model: Runtime,
-  request: EngineSweep & { over: Over },
-  noise: EngineNoise | undefined,
-  limits: Limits,
-): { cells: number; rowsComputed: number; rowsNaive: number; chunks: Laid[][]; shapes: Shape[] } {
-  const out = { cells: 0, rowsComputed: 0, rowsNaive: 0, chunks: [] as Laid[][], shapes: [] as Shape[] };
-  const pairs = noise ? request.pairs.flatMap((pair) => Array.from({ length: noise.draws }, () => pair)) : request.pairs;
-  for (const pair of pairs) {
-    const tokens = pair.clean.length;
-    const shape = shapeOf(model, tokens, request.over);
-    const first = noise ? Math.min(...noise.positions) : request.ablate ? 0 : firstDifference(pair);
-    const { cells } = gridOf(model.spec, request.over, request.grid === 'latent' ? 'layer-head' : request.grid, tokens);
-    const laid = cells.flatMap((cell): Laid[] => {
-      const from = request.skip ? Math.max(first, cell.position ?? 0) : (cell.position ?? 0);
-      const seen = !request.skip || (from < tokens && (cell.position ?? from) >= first);
-      return seen ? [{ cell, layer: cell.layer, from: Math.min(from, tokens - 1) }] : [];
-    });
-    out.cells += cells.length;
-    out.rowsNaive += cells.length * model.spec.layers * tokens;
-    out.rowsComputed += baselineRows(shape) + laid.reduce((sum, each) => sum + rowLayers(shape, each), 0);
-    for (const chunk of chunksOf(shape, laid, limits)) {
-      out.chunks.push(chunk);
-      out.shapes.push(shape);
-    }
-  }
-  return out;
-}

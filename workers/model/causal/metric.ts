@@ -20,12 +20,12 @@ export interface ResolvedMetric {
 }
 
 /** Negative positions count from the end; `position-range` where there is none such. */
-export function metricPosition(position: number, length: number): number {
+export function metricPosition(position: number, length: number, who = 'The metric'): number {
   const found = position < 0 ? length + position : position;
   if (!Number.isInteger(position) || found < 0 || found >= length)
     throw new LabError(
       'position-range',
-      `The metric names position ${position}; there are ${length}.`,
+      `${who} names position ${position}; there are ${length}.`,
       'Positions count from 0; negative ones from the end.',
     );
   return found;
