@@ -7,7 +7,7 @@ import type { Dial } from './dial';
 import { readTour, type TourState } from './tour';
 import { readUsing, type Using } from './using';
 
-export const INSTRUMENTS = ['generate', 'lens', 'attention', 'features', 'patch'] as const;
+export const INSTRUMENTS = ['generate', 'lens', 'attention', 'features', 'patch', 'known'] as const;
 export type Instrument = (typeof INSTRUMENTS)[number];
 
 /** What a person chose to see of dictionaries. */
