@@ -51,6 +51,20 @@ const PICTURES = {
     await button(page, 'Read it, layer by layer').click();
     await page.getByRole('region', { name: 'The selected cell' }).waitFor({ timeout: LONG });
   },
+  attention: async (page) => {
+    await button(page, 'Not now').click();
+    await page.getByRole('tab', { name: 'Attention' }).click();
+    await button(page, 'See who looks at whom').click();
+    await page.getByRole('option', { name: /^head 0\.1/ }).click({ timeout: LONG });
+    await page.mouse.move(0, 0);
+  },
+  patch: async (page) => {
+    await button(page, 'Not now').click();
+    await page.getByRole('tab', { name: 'Patch' }).click();
+    await button(page, 'Run').first().click({ timeout: LONG });
+    await page.getByRole('region', { name: 'Patching grid' }).waitFor({ timeout: LONG });
+    await page.getByText(/^90 cells/).waitFor({ timeout: LONG });
+  },
   tour: async (page) => {
     await button(page, 'Take the tour').click();
     await page.getByRole('gridcell').first().waitFor({ timeout: LONG });

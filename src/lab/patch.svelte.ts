@@ -191,6 +191,8 @@ export class PatchStore {
       const set = this.answer && sameRuns(this.answer.asked, asked) ? this.answer.set : [];
       this.answer = new PatchAnswer(this.lab, asked, exact, approximate);
       this.answer.set = set;
+      // Where the answer is read off: in a map that does not fit, that column is brought in sight.
+      this.bench.prompt.selected ??= this.clean.length - 1;
     } catch (thrown) {
       this.problem = troubleOf(thrown);
     } finally {
