@@ -15,7 +15,7 @@ import type { Embedding } from './embedding';
 import { resolveEdits } from './edits';
 import { later } from './later';
 import { LiveGeneration, type Opening } from './generation';
-import { asJob, notYet, told } from './jobs';
+import { asJob, told } from './jobs';
 import { checkedIds, Text } from './text';
 import { makeVectors } from './make-vectors';
 import { isNeurons } from './neurons';
@@ -172,7 +172,6 @@ export function createLab({ engine, files, demo, ready, changed, pulled }: Wires
     const { useReading } = await import('./use-reading');
     return useReading({ engine, files, text, model, edits, attach: dictionary, changed: () => changed({ kind: 'shelf' }) });
   });
-  const refuse = (what: string, when: string) => () => Promise.reject(notYet(what, when));
 
   let bringing: Promise<void> | undefined;
   /** The demo's vectors, the first time that anyone asks for vectors with the demo on the shelf. */

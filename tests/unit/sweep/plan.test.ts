@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { EngineSweep } from '../../../workers/contract-sweep';
 import { chunksOf, type Limits } from '../../../workers/experiments/sweep/chunks';
 import { rowsPlanned } from '../../../workers/experiments/sweep/planned';
-import { gathered } from '../../../workers/experiments/sweep/result';
+import { gathered } from '../../../workers/model/causal/gathered';
 import { checkGrid, gridOf, type GridKind, type Over } from '../../../workers/model/causal/grid';
 import { metricOf, normalised, overPairs } from '../../../workers/model/causal/metric';
 import { checkPairs, firstDifference } from '../../../workers/model/causal/pairs';

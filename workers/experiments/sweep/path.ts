@@ -18,7 +18,7 @@ import { runBatch, type Patch, type Sequence, type Together } from '../../model/
 import type { Runtime } from '../../model/runtime';
 import type { ModelSpec } from '../../model/spec';
 import { chunksOf, rowsWithin, type Entry, type Shape } from './chunks';
-import { gathered, type PairValues } from './result';
+import { gathered, type PairValues } from '../../model/causal/gathered';
 import { otherOf, pairOf, referenceOf, rowsOf, runPair, type PairRuns, type Which } from './runs';
 import type { Turn } from './sweep';
 import { hookRows, patchOf } from './values';

@@ -21,7 +21,7 @@ import { chunksOf, rowsWithin, type Limits, type Shape } from './chunks';
 import type { AnyDictionary } from '../../dictionary/neurons';
 import { sequenceOf, type Laid, type Stock } from './cells';
 import { chosen, decoderRows, latentLayer, latentMeasure, latentPatch, valuesOf } from './latents';
-import { gathered, type PairValues } from './result';
+import { gathered, type PairValues } from '../../model/causal/gathered';
 import {
   explainPair,
   otherOf,

@@ -3,7 +3,7 @@ import type { Grid, Metric } from '../../api';
 import type { CellGrid } from './grid';
 import { normalised, overPairs } from './metric';
 
-/** By the cell's place in the grid; what is not there is no cell. */
+/** By the cell's place in the grid; what is not there is no cell, or not computed yet. */
 export interface PairValues {
   raw: number[];
   clean: number;
