@@ -12,7 +12,7 @@ export type Metric = { position?: number } & ( // position −1 unless given
 export interface SweepRequest {
   clean: Prompt;
   corrupted: Prompt;
-  pairs?: readonly { clean: Prompt; corrupted: Prompt }[];
+  pairs?: readonly { clean: Prompt; corrupted: Prompt; metric?: Metric }[]; // metric, an extension: of the same kind and position, its tokens are this pair's own answers
   bos?: boolean;
   metric: Metric;
   edits?: Edit[];

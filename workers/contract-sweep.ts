@@ -12,6 +12,8 @@ export interface EngineMetric {
 export interface EnginePair {
   clean: number[];
   corrupted: number[];
+  /** The metric's tokens for this pair, where they are its own. */
+  tokens?: readonly number[];
 }
 export interface EngineNoise {
   positions: readonly number[];

@@ -4,9 +4,9 @@
  */
 import * as Comlink from 'comlink';
 import type { Remote } from 'comlink';
-import type { Edit, Grid, Job, Lab, PatchSetRequest, PathRequest, Planned, Prompt, SweepRequest } from '../../workers/api';
+import type { Edit, Grid, Job, Lab, Metric, PatchSetRequest, PathRequest, Planned, Prompt, SweepRequest } from '../../workers/api';
 import type { EngineApi, EngineEdit } from '../../workers/contract';
-import type { EngineCausal, EngineNoise, EngineSweep } from '../../workers/contract-sweep';
+import type { EngineCausal, EngineMetric, EngineNoise, EngineSweep } from '../../workers/contract-sweep';
 import { LabError, throwIfAborted } from '../../workers/errors';
 import { asJob, told } from './jobs';
 import { resolveMetric } from './metrics';
@@ -36,9 +36,14 @@ export function useSweeps({ engine, text, edits, attach }: Parts): Sweeps {
     oneOf(request.direction, ['denoise', 'noise'], 'direction');
     if (ablate !== undefined) oneOf(ablate, ['zero', 'mean', 'resample'], 'ablate');
     const [metric, resolved] = await Promise.all([resolveMetric(request.metric, text), edits(request.edits, bos)]);
-    const pairs = [{ clean: request.clean, corrupted: request.corrupted }, ...(request.pairs ?? [])];
+    const pairs: NonNullable<Common['pairs']> = [{ clean: request.clean, corrupted: request.corrupted }, ...(request.pairs ?? [])];
     return {
-      pairs: await Promise.all(pairs.map((each) => pair(each.clean, noised ? each.clean : each.corrupted, bos))),
+      pairs: await Promise.all(
+        pairs.map(async (each) => ({
+          ...(await pair(each.clean, noised ? each.clean : each.corrupted, bos)),
+          ...(each.metric ? { tokens: (await answersOf(each.metric, metric, text)).tokens } : {}),
+        })),
+      ),
       metric,
       edits: resolved,
       direction: request.direction,
@@ -113,6 +118,18 @@ export function useSweeps({ engine, text, edits, attach }: Parts): Sweeps {
         );
       }),
   };
+}
+
+/** A pair's own answers, to the question that all pairs are asked. */
+async function answersOf(own: Metric, asked: EngineMetric, text: Text): Promise<EngineMetric> {
+  const found = await resolveMetric(own, text);
+  if (found.kind !== asked.kind || (own.position !== undefined && found.position !== asked.position))
+    throw new LabError(
+      'request-invalid',
+      'A pair’s metric is of another kind, or at another position, than that of the whole.',
+      'All pairs are asked the same question; only the tokens may be a pair’s own.',
+    );
+  return found;
 }
 
 function oneOf(given: unknown, known: readonly string[], name: string): void {

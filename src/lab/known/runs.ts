@@ -2,7 +2,7 @@
  * How each published figure is measured here, through `window.lab` alone: what a script would write. Each run gives its rows' numbers in the order of figures.ts.
  * Averages are TransformerLens's: recovery is the ratio of the mean differences over the prompts, not the mean of ratios.
  */
-import type { Grid, Lab, Metric, SweepRequest } from '../../../workers/api';
+import type { Lab, Metric, SweepRequest } from '../../../workers/api';
 import { throwIfAborted } from '../../../workers/errors';
 import { CHICKEN, EIGHT, END, MILK, MILK_MARY, SECOND_NAME, type IndirectObject } from './prompts';
 import type { RunName } from './figures';
@@ -57,20 +57,21 @@ function softmaxAt(logits: Float32Array, at: number): number {
   return Math.exp((logits[at] ?? NaN) - high) / sum;
 }
 
-/** A grid of each of the eight prompts, clean activations into the corrupted run, as one: recovery cell by cell. */
-async function recovery(call: Measuring, over: SweepRequest['over'], grid: SweepRequest['grid']): Promise<(...at: number[]) => number> {
-  const { lab, signal } = call;
-  const grids = await each(call, EIGHT, (one) =>
-    lab.sweep(
-      { clean: one.clean, corrupted: one.corrupted, bos: true, metric: difference(one), direction: 'denoise', over, grid },
-      { signal },
-    ),
+/** A grid of the eight prompts, each with its own two names, clean activations into the corrupted run: recovery cell by cell, the mean differences' ratio. */
+async function recovery(
+  { lab, signal, progress }: Measuring,
+  over: SweepRequest['over'],
+  grid: SweepRequest['grid'],
+): Promise<(...at: number[]) => number> {
+  const [first, ...rest] = EIGHT.map((one) => ({ clean: one.clean, corrupted: one.corrupted, metric: difference(one) }));
+  if (!first) return () => NaN;
+  const { raw, clean, corrupted } = await lab.sweep(
+    { ...first, pairs: rest, bos: true, direction: 'denoise', over, grid },
+    { signal, progress },
   );
-  const [clean, corrupted] = [mean(grids.map((g) => g.clean)), mean(grids.map((g) => g.corrupted))];
-  const shape = grids[0]?.raw.shape ?? [];
   return (...at) => {
-    const index = at.reduce((sum, i, axis) => sum * (shape[axis] ?? 1) + i, 0);
-    return (mean(grids.map((g: Grid) => g.raw.data[index] ?? NaN)) - corrupted) / (clean - corrupted);
+    const index = at.reduce((sum, i, axis) => sum * (raw.shape[axis] ?? 1) + i, 0);
+    return ((raw.data[index] ?? NaN) - corrupted) / (clean - corrupted);
   };
 }
 

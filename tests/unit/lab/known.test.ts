@@ -50,26 +50,19 @@ describe('figures', () => {
 });
 
 describe('runs', () => {
-  /** Every cell's raw number tells where it lies; prompts differ in their range, so that a mean of ratios is not the ratio of means. */
+  /** Every cell's raw number tells where it lies; the runs' own metrics are not 1 and 0. */
   const grids: SweepRequest[] = [];
+  const [clean, corrupted] = [4.5, -3.5];
   const sweep = (request: SweepRequest): Promise<Grid> => {
     grids.push(request);
     const shape = request.grid === 'layer-position' ? [12, 15] : [12, 12];
-    const i = EIGHT.findIndex(({ clean }) => clean === request.clean);
-    const [clean, corrupted] = [i + 1, -i];
-    const share = (cell: number) => cell / 1000;
     const size = (shape[0] ?? 0) * (shape[1] ?? 0);
-    // The first prompts recover all of it, the others what their cell says.
-    const raw = Float32Array.from({ length: size }, (_, cell) => corrupted + (i < 2 ? 1 : share(cell)) * (clean - corrupted));
-    const tensor = { shape, data: raw };
+    const tensor = { shape, data: Float32Array.from({ length: size }, (_, cell) => cell / 10) };
+    const nothing = { shape, data: new Float32Array(size) };
     const counts = { milliseconds: 1, rowsComputed: 1, rowsNaive: 1, rowsSkipped: 0 };
-    return Promise.resolve({ axes: [], value: tensor, raw: tensor, clean, corrupted, ...counts });
+    return Promise.resolve({ axes: [], value: nothing, raw: tensor, clean, corrupted, ...counts });
   };
-  const expected = (cell: number): number => {
-    const width = (i: number) => 2 * i + 1;
-    const all = EIGHT.map((_, i) => (i < 2 ? 1 : cell / 1000) * width(i)).reduce((a, b) => a + b, 0);
-    return all / EIGHT.map((_, i) => width(i)).reduce((a, b) => a + b, 0);
-  };
+  const expected = (cell: number): number => (cell / 10 - corrupted) / (clean - corrupted);
 
   it('recovery is the ratio of the mean differences, at the cell that the row names', async () => {
     const found = await RUNS['resid-patching'](calling({ sweep }));
@@ -81,11 +74,12 @@ describe('runs', () => {
     ];
     expect(found).toHaveLength(figure('resid-patching').rows.length);
     found.forEach((value, i) => expect(value).toBeCloseTo(expected(cells[i] ?? NaN), 5));
-    expect(grids.map(({ over }) => over)).toEqual([
-      ...Array(8).fill('resid_pre'),
-      ...Array(8).fill('attn_out'),
-      ...Array(8).fill('mlp_out'),
-    ]);
+    expect(grids.map(({ over }) => over)).toEqual(['resid_pre', 'attn_out', 'mlp_out']);
+    const [first] = grids;
+    expect([first, ...(first?.pairs ?? [])].map((pair) => pair?.clean)).toEqual(EIGHT.map((one) => one.clean));
+    expect([first, ...(first?.pairs ?? [])].map((pair) => pair?.metric)).toEqual(
+      EIGHT.map(({ correct, wrong }) => ({ kind: 'logit-diff', correct, wrong })),
+    );
     expect(grids.every(({ direction, bos }) => direction === 'denoise' && bos === true)).toBe(true);
   });
   it('heads are taken by layer and head', async () => {

@@ -18,7 +18,7 @@ import { gradients, type GradientSequence } from '../../model/backward/gradient'
 import { metricGradient } from '../../model/backward/metric-gradient';
 import { gathered, type PairValues } from '../../model/causal/gathered';
 import { checkGrid, gridOf, overHook, type Cell, type Over } from '../../model/causal/grid';
-import { metricPosition } from '../../model/causal/metric';
+import { metricFor, metricPosition } from '../../model/causal/metric';
 import { checkPairs } from '../../model/causal/pairs';
 import { runBatch } from '../../model/run';
 import type { Runtime } from '../../model/runtime';
@@ -118,7 +118,7 @@ export async function attribution({ model, request, progress, stop }: Attributio
 async function runPair(model: Runtime, request: Estimate, index: number, hooks: readonly string[], extra: readonly string[]): Promise<Ran> {
   const pair = request.pairs[index];
   if (!pair) throw new LabError('internal', 'There is no such pair.', 'Please report this.');
-  const { metric } = request;
+  const metric = metricFor(request.metric, pair);
   const position = metricPosition(metric.position, pair.clean.ids.length);
   const [baseSide, otherSide] = request.direction === 'denoise' ? [pair.corrupted, pair.clean] : [pair.clean, pair.corrupted];
   const inputs = extra.filter((hook) => !hook.endsWith('hook_pattern'));

@@ -8,10 +8,14 @@ export interface Side {
   edits: readonly EngineEdit[];
 }
 export interface Estimate extends Omit<EngineAttribution, 'pairs' | 'edits' | 'noise'> {
-  pairs: readonly { clean: Side; corrupted: Side }[];
+  pairs: readonly { clean: Side; corrupted: Side; tokens?: readonly number[] }[];
 }
 
 export const estimateOf = ({ pairs, edits, ...rest }: EngineAttribution): Estimate => ({
   ...rest,
-  pairs: pairs.map(({ clean, corrupted }) => ({ clean: { ids: clean, edits }, corrupted: { ids: corrupted, edits } })),
+  pairs: pairs.map(({ clean, corrupted, tokens }) => ({
+    clean: { ids: clean, edits },
+    corrupted: { ids: corrupted, edits },
+    ...(tokens ? { tokens } : {}),
+  })),
 });

@@ -18,7 +18,7 @@ import { gradients } from '../../model/backward/gradient';
 import { metricGradient } from '../../model/backward/metric-gradient';
 import { gathered, type PairValues } from '../../model/causal/gathered';
 import { checkGrid, latentGrid } from '../../model/causal/grid';
-import { metricPosition } from '../../model/causal/metric';
+import { metricFor, metricPosition } from '../../model/causal/metric';
 import { checkPairs } from '../../model/causal/pairs';
 import { runBatch } from '../../model/run';
 import type { Runtime } from '../../model/runtime';
@@ -93,9 +93,11 @@ export async function latentAttribution({ model, dictionary, request, progress, 
 async function differencesOf(
   model: Runtime,
   dictionary: AnyDictionary,
-  { metric, direction, ablate }: Estimate,
-  { clean, corrupted }: Estimate['pairs'][number],
+  { metric: shared, direction, ablate }: Estimate,
+  pair: Estimate['pairs'][number],
 ): Promise<Pair> {
+  const { clean, corrupted } = pair;
+  const metric = metricFor(shared, pair);
   const position = metricPosition(metric.position, clean.ids.length);
   const sides = {
     clean: await sideOf(model, dictionary, clean, position),

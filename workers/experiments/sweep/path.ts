@@ -11,7 +11,7 @@ import type { Grid, Receiver, Tensor } from '../../api';
 import type { EngineEdit } from '../../contract';
 import type { EnginePath } from '../../contract-sweep';
 import { LabError } from '../../errors';
-import { metricOf, metricPosition } from '../../model/causal/metric';
+import { metricFor, metricOf, metricPosition } from '../../model/causal/metric';
 import { checkPairs, firstDifference } from '../../model/causal/pairs';
 import { findHook } from '../../model/hooks';
 import { runBatch, type Patch, type Sequence, type Together } from '../../model/run';
@@ -124,7 +124,7 @@ export class PathRun {
       {
         sides: { clean: { ids: pair.clean, edits }, corrupted: { ids: pair.corrupted, edits } },
         base: this.base,
-        metric,
+        metric: metricFor(metric, this.request.pairs[index]),
         taps: { base: [...own, ...every.map((layer) => `blocks.${layer}.hook_resid_post`)], other: own },
         measures: [],
         as: `${this.name}.${index}`,

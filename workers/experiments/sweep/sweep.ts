@@ -11,7 +11,7 @@ import type { EngineSweep } from '../../contract-sweep';
 import type { Op } from '../../gpu/commands';
 import { LabError } from '../../errors';
 import { gridOf, latentGrid, overHook, type Cell, type CellGrid, type Over } from '../../model/causal/grid';
-import { metricOf } from '../../model/causal/metric';
+import { metricFor, metricOf } from '../../model/causal/metric';
 import { checkPairs } from '../../model/causal/pairs';
 import { findHook } from '../../model/hooks';
 import { planBatch, runBatch, type Sequence, type Together } from '../../model/run';
@@ -122,7 +122,7 @@ export class SweepRun {
     return {
       sides,
       base,
-      metric: request.metric,
+      metric: metricFor(request.metric, request.pairs[index]),
       taps: { base: [...new Set([...streams, ...hooks])], other: own ? [] : hooks },
       measures: dictionary ? [latentMeasure(dictionary)] : [],
       as: `${this.name}.${index}`,
@@ -261,7 +261,7 @@ export class SweepRun {
         edits: stock.side.edits,
         load: { as },
         score: {
-          tokens: pairOf(request.metric.tokens),
+          tokens: pairOf(metricFor(request.metric, request.pairs[pair]).tokens),
           rows: logits,
           ...(request.metric.kind === 'kl' ? { reference: { buffer: referenceOf(as) } } : {}),
         },

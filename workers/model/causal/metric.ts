@@ -19,6 +19,10 @@ export interface ResolvedMetric {
   tokens: readonly number[];
 }
 
+/** A pair's own answers, where it has some. */
+export const metricFor = <M extends { tokens: readonly number[] }>(metric: M, pair: { tokens?: readonly number[] } | undefined): M =>
+  pair?.tokens ? { ...metric, tokens: pair.tokens } : metric;
+
 /** Negative positions count from the end; `position-range` where there is none such. */
 export function metricPosition(position: number, length: number, who = 'The metric'): number {
   const found = position < 0 ? length + position : position;
