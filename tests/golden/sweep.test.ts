@@ -164,6 +164,13 @@ describe('gpt2-odd besides', () => {
     expect(both.clean).toBeCloseTo((one.clean + two.clean) / 2, 6);
     for (let i = 0; i < 18; i++) expect(at(both, i)).toBeCloseTo((at(one, i) + at(two, i)) / 2, 5);
     expect(both.spread?.data.length).toBe(18);
+    // A pair's own answers: as if it had been asked alone.
+    const own = { ...first.metric, tokens: [5, 11] };
+    const alone = await bench.engine.sweep({ ...first, pairs: [other], metric: own }, 'e');
+    const mixed = await bench.engine.sweep({ ...first, pairs: [...first.pairs, { ...other, tokens: own.tokens }] }, 'f');
+    expect(alone.clean).not.toBeCloseTo(two.clean, 3);
+    expect(mixed.clean).toBeCloseTo((one.clean + alone.clean) / 2, 6);
+    for (let i = 0; i < 18; i++) expect(at(mixed, i)).toBeCloseTo((at(one, i) + at(alone, i)) / 2, 5);
     await expect(bench.engine.sweep({ ...first, pairs: [{ clean: [1, 2, 3], corrupted: [1, 2] }] }, 'd')).rejects.toMatchObject({
       code: 'sweep-lengths',
     });
