@@ -17,8 +17,8 @@ import { countPlaywright, countVitest, total } from './count.mjs';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const reports = join(root, '.cache', 'reports');
 const started = Date.now();
-/** The whole must end in half an hour on two cores; a step gets no more than what is left of it. */
-const WHOLE = 29.4 * 60_000;
+/** The whole is to end in half an hour on two quiet cores. What takes longer than this hangs, or shares the machine: it is ended; a step gets no more than what is left. */
+const WHOLE = 36 * 60_000;
 
 const bin = (/** @type {string[]} */ ...path) => join(root, 'node_modules', ...path);
 const seconds = (/** @type {number} */ since) => `${((Date.now() - since) / 1000).toFixed(1)} s`;
