@@ -100,13 +100,13 @@ export function attribution(opened: () => Opened): void {
             `L${l}H${h}`,
             read(branchOut(layer.out, layer.ln1Post, own('ln1_post'), z.subarray(h * spec.dHead, (h + 1) * spec.dHead), h), scale, a, b),
           );
-        if (layer.out.bias) heads.set(`L${l} attention bias`, read(branchOut(layer.out, layer.ln1Post, own('ln1_post')), scale, a, b));
+        if (spec.bias.out) heads.set(`L${l} attention bias`, read(branchOut(layer.out, layer.ln1Post, own('ln1_post')), scale, a, b));
         if (!layer.mlp) return;
         const whole = read(row(`blocks.${l}.hook_mlp_out`, position), scale, a, b);
         const apart = layer.mlp.down.bias ? read(branchOut(layer.mlp.down, layer.ln2Post, own('ln2_post')), scale, a, b) : 0;
         layers.set(`L${l} MLP`, whole);
         heads.set(`L${l} MLP`, whole - apart);
-        if (layer.mlp.down.bias) heads.set(`L${l} MLP bias`, apart);
+        if (spec.bias.mlpOut) heads.set(`L${l} MLP bias`, apart);
       });
       for (const [found, expected] of [
         [byLayer, new Map([...layers, ...ends])],
