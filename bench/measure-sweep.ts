@@ -13,20 +13,37 @@ export interface SweepReport {
   software: boolean;
   tokens: number;
   cells: number;
-  /** Milliseconds. */
+  /** Milliseconds: of all rounds, the median. */
   forward: number;
   forwards: number[];
   sweep: number;
-  /** The sweep over `cells` times the median forward. */
+  /** The sweep over `cells` times the median forward: the median of the rounds, and each, against the forwards just before and after it. */
   ratio: number;
+  ratios: number[];
+  /** The same of processor seconds, which other work on the machine does not lengthen: of a software renderer, where the opener can tell them. */
+  ofProcessor: number;
   rows: number;
   submits: number;
 }
 
-const TOKENS = 16;
+export interface SweepOptions {
+  small: boolean;
+  /** Fewer layers than the model has: a shorter measurement of the same kernels. */
+  layers?: number;
+  rounds: number;
+}
 
-export async function measureSweep(gpu: GPU | undefined, small: boolean, say: Say): Promise<SweepReport> {
-  const shape = small ? SMALL : GPT2_SMALL;
+const TOKENS = 16;
+const FORWARDS = 5;
+
+export async function measureSweep(
+  gpu: GPU | undefined,
+  { small, layers, rounds }: SweepOptions,
+  say: Say,
+  processor?: () => Promise<number>,
+): Promise<SweepReport> {
+  const whole = small ? SMALL : GPT2_SMALL;
+  const shape = layers === undefined ? whole : { ...whole, layers, name: `${whole.name}, ${layers} layers` };
   const probe = await Gpu.open(gpu, shaders);
   const software = isSoftware(probe);
   probe.device.destroy();
@@ -47,32 +64,52 @@ export async function measureSweep(gpu: GPU | undefined, small: boolean, say: Sa
   await logitsOf(engine, clean, 'last');
   await engine.sweep({ ...request, pairs: [{ clean: clean.slice(0, 4), corrupted: corrupted.slice(0, 4) }] }, 'warm');
   await engine.sweep({ ...request, direction: 'noise' }, 'warm');
-  const forwards: number[] = [];
-  const time = async (): Promise<void> => {
+  const spent = async (): Promise<number> => (await processor?.()) ?? Number.NaN;
+  const time = async (work: () => Promise<unknown>): Promise<number> => {
     const start = performance.now();
-    await logitsOf(engine, clean, 'last');
-    forwards.push(performance.now() - start);
+    await work();
+    return performance.now() - start;
   };
-  for (let i = 0; i < 5; i++) await time();
-  const before = (await engine.device()).counters.submits;
-  const start = performance.now();
-  const grid = await engine.sweep(request, 'sweep');
-  const sweep = performance.now() - start;
-  const submits = (await engine.device()).counters.submits - before;
-  for (let i = 0; i < 5; i++) await time();
-  const cells = grid.raw.data.length;
-  const forward = median(forwards);
-  say(`sweep ${sweep.toFixed(0)} ms, forward ${forward.toFixed(0)} ms`);
+  let [secondsForward, secondsSweep] = [0, 0];
+  const some = async (): Promise<number[]> => {
+    const times: number[] = [];
+    const from = await spent();
+    for (let i = 0; i < FORWARDS; i++) times.push(await time(() => logitsOf(engine, clean, 'last')));
+    secondsForward += (await spent()) - from;
+    return times;
+  };
+  const forwards = [await some()];
+  const sweeps: number[] = [];
+  const ratios: number[] = [];
+  let [cells, rows, submits] = [0, 0, 0];
+  for (let round = 0; round < rounds; round++) {
+    const before = (await engine.device()).counters.submits;
+    const from = await spent();
+    const sweep = await time(async () => {
+      const grid = await engine.sweep(request, `sweep ${round}`);
+      cells = grid.raw.data.length;
+      rows = grid.rowsComputed / grid.rowsNaive;
+    });
+    secondsSweep += (await spent()) - from;
+    submits = (await engine.device()).counters.submits - before;
+    const around = [...(forwards.at(-1) ?? []), ...(await some())];
+    forwards.push(around.slice(FORWARDS));
+    sweeps.push(sweep);
+    ratios.push(sweep / (cells * median(around)));
+    say(`sweep ${sweep.toFixed(0)} ms, forward ${median(around).toFixed(0)} ms, ratio ${ratios.at(-1)?.toFixed(3)}`);
+  }
   return {
     model: shape.name,
     software,
     tokens: TOKENS,
     cells,
-    forward,
-    forwards,
-    sweep,
-    ratio: sweep / (cells * forward),
-    rows: grid.rowsComputed / grid.rowsNaive,
+    forward: median(forwards.flat()),
+    forwards: forwards.flat(),
+    sweep: median(sweeps),
+    ratio: median(ratios),
+    ratios,
+    ofProcessor: secondsSweep / rounds / (cells * (secondsForward / ((rounds + 1) * FORWARDS))),
+    rows,
     submits,
   };
 }

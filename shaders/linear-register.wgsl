@@ -4,14 +4,14 @@
 //   The order of additions does not depend on R, so a row gives the same bits alone and in a batch.
 // Shapes: x [rows, 4·K4], W [count, 4·K4], y by EPI (lib/emit.wgsl). Columns past the true width are 0 in W and x.
 // NORM layer | rms: x is normalised on the way in (gain and bias from vecs), statistics recomputed by each thread.
-// Grid: x = ⌈⌈count/C⌉ / 64⌉, y = ⌈rows/R⌉.
+// Grid: x = ⌈⌈count/C⌉ / 64⌉ (less where it is a part, from output `first` on), y = ⌈rows/R⌉.
 // Source: register blocking as measured on SwiftShader (13 ms against 252 ms for a 16×16 shared tile at 16×768×3072).
 #include linear-head.wgsl
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let K4 = p.k4;
-  let c0 = id.x * $C;
+  let c0 = p.first + id.x * $C;
   if (c0 >= p.count) { return; }
   let r0 = id.y * $R;
   #for r $R

@@ -1,7 +1,7 @@
 // y[r, n] = epilogue( Σ_k x[r, k] · W[n, k] + b[n] ), many rows (reading a prompt, a batch).
 // Strategy: 64×64 outputs a workgroup of 16×16 threads, 4×4 in registers each; 16 columns of k staged in shared memory as
 //   f32 (f16 staging overflows on activation outliers), 8 KiB in all, inside the smallest limits.
-// Shapes: as linear-register.wgsl; no NORM (the norm runs before). Grid: x = ⌈count/64⌉, y = ⌈rows/64⌉.
+// Shapes: as linear-register.wgsl; no NORM (the norm runs before). Grid: x = ⌈count/64⌉ (or a part), y = ⌈rows/64⌉.
 #include linear-head.wgsl
 var<workgroup> xs: array<vec4f, 256>; // [64 rows][4 vec4 of k]
 var<workgroup> ws: array<vec4f, 256>; // [64 outputs][4 vec4 of k]
@@ -12,7 +12,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
   let loadRow = lid >> 2u;
   let loadK = lid & 3u;
   let xr = (p.row0 + min(wg.y * 64u + loadRow, p.rows - 1u)) * K4;
-  let wr = min(wg.x * 64u + loadRow, p.count - 1u) * K4;
+  let n0 = p.first + wg.x * 64u;
+  let wr = min(n0 + loadRow, p.count - 1u) * K4;
   #for r 4
   var a$r = vec4f(0);
   #end
@@ -34,7 +35,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
       #end
     }
   }
-  let c0 = wg.x * 64u + id.x * 4u;
+  let c0 = n0 + id.x * 4u;
   // A loop, not eight copies of the epilogue: see linear-register.wgsl.
   var sums = array<vec4f, 4>(a0, a1, a2, a3);
   for (var r = 0u; r < 4u; r++) {

@@ -42,7 +42,7 @@ export class Sweeps {
   private turnOf(model: Runtime, stop: () => void): Turn {
     const pace = this.paceOf(model);
     const { dictionary } = this.lent;
-    return { model, dictionary, limits: limitsOf(model, pace), run: (program, ops) => pace.run(model.gpu, program, ops, stop) };
+    return { model, dictionary, limits: limitsOf(model, pace), by: pace.runner(model.gpu, stop) };
   }
   private paceOf({ gpu }: Runtime): Pace {
     return (this.pace ??= new Pace(isSoftware(gpu)));
@@ -191,7 +191,6 @@ function limitsOf({ gpu }: Runtime, pace: Pace): Limits {
   return {
     binding: Math.min(maxBufferSize, maxStorageBufferBindingSize),
     bytes: BYTES,
-    dispatch: pace.piece,
     chunk: pace.rate * CHUNK_MS,
   };
 }

@@ -2,12 +2,14 @@
 import { beside } from '../beside';
 import { measureAll, type Options } from '../measure';
 import { markdown, type Report } from '../report';
-import { measureSweep, type SweepReport } from '../measure-sweep';
+import { measureSweep, type SweepOptions, type SweepReport } from '../measure-sweep';
 
 declare global {
   interface Window {
     bench?: (options: Options) => Promise<{ report: Report; markdown: string }>;
-    sweepBench?: (small: boolean) => Promise<SweepReport>;
+    /** Processor seconds of the browser's GPU process so far, where the opener can tell. */
+    processor?: () => Promise<number>;
+    sweepBench?: (options: SweepOptions) => Promise<SweepReport>;
   }
 }
 
@@ -24,4 +26,4 @@ window.bench = async (options) => {
   return { report, markdown: markdown(report) };
 };
 
-window.sweepBench = (small) => measureSweep(navigator.gpu as GPU | undefined, small, (line) => console.info(line));
+window.sweepBench = (options) => measureSweep(navigator.gpu as GPU | undefined, options, (line) => console.info(line), window.processor);

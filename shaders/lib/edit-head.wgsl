@@ -26,6 +26,20 @@ fn applies(e: Edit, r: u32) -> bool {
   if ((e.seq != row.seq && e.seq != EVERY) || !bit(e.positions, row.pos)) { return false; }
   return e.skipSpecial == 0u || !bit(edits[0], row.token);
 }
+fn sequenceOf(first: u32, n: u32) -> u32 { return edits[first + n * EDIT_WORDS + 1u]; }
+// A hook's records lie in the order of their sequences, those of EVERY first. From record n, which is not the row's: the last that lies before
+// the row's own (a sweep has one for each of a thousand cells), or `count` where there is none.
+fn skip(first: u32, n: u32, count: u32, r: u32) -> u32 {
+  let own = rows[r].seq;
+  if (sequenceOf(first, n) > own) { return count; }
+  var low = n;
+  var high = count;
+  while (low + 1u < high) {
+    let middle = (low + high) / 2u;
+    if (sequenceOf(first, middle) < own) { low = middle; } else { high = middle; }
+  }
+  return low;
+}
 // SERIAL 1: one thread has the row to itself, and there is nobody to wait for: for devices where barriers are dear.
 #if SERIAL
 const STEP = 1u;

@@ -1,9 +1,14 @@
-// The edits of one hook over one row of $BUF: units (heads) of `width` numbers, `stride` apart, from word `base`.
+// The edits of one hook over one row of $BUF, in list order: units (heads) of `width` numbers, `stride` apart, from word `base`.
 // Of a unit, the numbers from `lowest` to `visible` exist (the keys that the query sees, for scores and patterns). `only`: one unit's
 // edits alone, or ALL.
 // A workgroup of 64 calls it together; SERIAL (edit-head.wgsl), one thread with lid 0.
 fn edit_$BUF(r: u32, lid: u32, first: u32, count: u32, base: u32, stride: u32, width: u32, lowest: u32, visible: u32, only: u32) {
   for (var n = 0u; n < count; n++) {
+    let sequence = sequenceOf(first, n);
+    if (sequence != EVERY && sequence != rows[r].seq) {
+      n = skip(first, n, count, r);
+      continue;
+    }
     let e = readEdit(first + n * EDIT_WORDS);
     if (!applies(e, r)) { continue; }
     let value = number(e.dial);

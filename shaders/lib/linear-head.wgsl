@@ -21,6 +21,7 @@ struct Params {
   eps: f32,
   cap: u32, // cache capacity
   k4: u32, // padded width of x and W, in vec4; no override, so that one pipeline serves matrices of every width
+  first: u32, // the first output of this dispatch within its piece: a long one is done in parts
 }
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> w: array<W4>;

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EngineEdit } from '../../workers/contract';
 import { edit as editOp } from '../../workers/kernels/rowwise';
-import { compileEdits, type PlacedEdit } from '../../workers/model/edits';
+import { compileEdits, EVERY, type PlacedEdit } from '../../workers/model/edits';
 import { findHook, geometryOf } from '../../workers/model/hooks';
 import { sourceOf } from '../../workers/model/sources';
 import { at } from '../reference/array';
@@ -200,6 +200,32 @@ describe.each([false, true])('serial: %s', (form) => {
       const found = swap(await rig.floats('x'), LENGTH, heads);
       rig.expectRows('edit, keys', each.kind, found, expected ?? [], LENGTH, TIGHT);
     });
+  });
+
+  test('each of many sequences has its own edits, and those of every one', async () => {
+    // In another order than the sequences’, some with two edits and some with none: a row must find its own among the others’.
+    const [sequences, width] = [41, SMALL.dModel];
+    const own = Array.from({ length: sequences }, (_, i) => (7 * i) % sequences).filter((s) => s % 5 !== 0);
+    const vector = new Float32Array(width).fill(1);
+    const target = { promptLength: 1, length: 1, end: 1, tokens: 1 };
+    const added = (scale: number, sequence: number): PlacedEdit => ({
+      edit: editOf(RESID, { kind: 'add', vector, scale }),
+      sequence,
+      ...target,
+    });
+    const placed = [added(0.5, EVERY), ...own.map((s) => added(s, s)), ...own.filter((s) => s % 3 === 0).map((s) => added(100, s))];
+    const compiled = compileEdits(HOOKS, placed, 1, SPECIAL, 50);
+    const site = compiled.sites.get(RESID);
+    if (!site) throw new Error('no edits');
+    const { stride, rowStride } = geometryOf(findHook(HOOKS, RESID), 1);
+    rig.clear();
+    rig.put('x', new Float32Array(sequences * rowStride));
+    rig.rows(Array.from({ length: sequences }, (_, sequence) => ({ token: 9, position: 0, sequence, slot: sequence })));
+    rig.put('edits', compiled.words);
+    await rig.run(editOp({ rows: sequences, hook: RESID, x: 'x', site, rowStride, stride, width, units: 1, serial }));
+    const found = await rig.floats('x');
+    for (let s = 0; s < sequences; s++)
+      expect(found[s * rowStride], `sequence ${s}`).toBe(0.5 + (s % 5 === 0 ? 0 : s + (s % 3 === 0 ? 100 : 0)));
   });
 
   test('strength 0, or an edit that is off, leaves the exact bits: −0 and subnormals too', async () => {

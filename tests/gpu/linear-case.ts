@@ -5,6 +5,7 @@
 import { expect } from 'vitest';
 import { linear, type Epilogue } from '../../workers/kernels/linear';
 import { pad4 } from '../../workers/model/layout';
+import { partsOf } from '../../workers/model/pace';
 import type { Dtype } from '../../workers/model/matrices';
 import type { Activation } from '../../workers/model/spec';
 import { activate } from '../reference/activation';
@@ -33,6 +34,8 @@ export interface LinearCase {
   most?: number;
   /** Size of the products' largest sums: for the far ends of activations. */
   scale?: number;
+  /** About so many dispatches each. */
+  parts?: number;
   seed?: number;
 }
 
@@ -98,7 +101,7 @@ export async function runLinear(rig: Rig, each: LinearCase) {
     variants: VARIANTS[variant],
   });
   for (const op of ops) expect(op.variant).toBe(variant);
-  await rig.run(...ops);
+  await rig.run(...(each.parts ? ops.flatMap((op) => partsOf(op, each.parts ?? 1)) : ops));
   const y = await rig.floats('y');
   const seen = x.subarray(row0 * k);
   const normed = each.norm ? normTwin(seen, each.norm, EPS, gain, each.norm === 'layer' ? shift : undefined).out : seen;

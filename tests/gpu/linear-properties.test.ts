@@ -46,6 +46,12 @@ test.each(['register', 'workgroup', 'tiled'] as const)('%s: pieces give the bits
   for (const most of [2, 66, 132]) expect(bits((await runLinear(rig, { ...each, most })).y), `${most} rows a piece`).toEqual(bits(whole.y));
 });
 
+test.each(['register', 'tiled'] as const)('%s: parts of a dispatch give the bits of the whole', async (variant) => {
+  const each = { variant, rows: 9, n: 1030, k: 68, bias: true, most: 700, seed: 3 };
+  const whole = await runLinear(rig, each);
+  for (const parts of [2, 3, 99]) expect(bits((await runLinear(rig, { ...each, parts })).y), `${parts} parts`).toEqual(bits(whole.y));
+});
+
 test.each(['workgroup', 'subgroup', 'register'] as const)('%s: more outputs than one dimension of workgroups holds', async (variant) => {
   // 4 outputs a workgroup: 65,535 of them end at 262,140.
   const n = 4 * 65535 + 7;

@@ -26,6 +26,10 @@ export interface Dispatch {
   hook?: string;
   /** Bytes that must move at least: weights and activations read and written once. */
   bytes: number;
+  /** Floating-point operations, of kernels whose time goes there and not into what moves. */
+  flops?: number;
+  /** It may be done in parts along x: word `param` of the uniform tells the output that the first group has, each group `outputs` of them. */
+  parts?: { param: number; outputs: number };
 }
 
 export interface Copy {
@@ -39,6 +43,12 @@ export interface Copy {
 }
 
 export type Op = Dispatch | Copy;
+
+/** Who runs a program in submissions of its own length: what is too long for one is cut before it is prepared. */
+export interface Runner {
+  cut(ops: readonly Op[]): Op[];
+  run(program: Program, ops: readonly Op[]): Promise<void>;
+}
 
 const scratch = new DataView(new ArrayBuffer(4));
 export function f32bits(value: number): number {

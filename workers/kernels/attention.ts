@@ -48,6 +48,7 @@ export function attention(call: AttentionShape & { q: string; variant: Variants[
     groups: serial ? threads(call.rows * call.heads) : [call.heads, call.rows, 1],
     hook: call.hook,
     bytes: 8 * call.rows * call.heads * call.dHeadPadded + 8 * call.rows * call.kvHeads * call.dHeadPadded * call.length,
+    flops: 4 * call.rows * call.heads * call.dHeadPadded * call.length,
   };
 }
 
@@ -82,6 +83,7 @@ export function openAttention(call: AttentionShape & { q: string; keys: number; 
     ],
     groups: call.serial ? threads(call.rows * call.heads) : [call.heads, call.rows, 1],
     hook: call.hook,
+    flops: 4 * call.rows * call.heads * call.dHeadPadded * call.keys,
     bytes: 8 * call.rows * call.heads * call.keys + 8 * call.rows * call.kvHeads * call.dHeadPadded * call.keys,
   };
 }

@@ -15,6 +15,8 @@ export interface Variants {
 }
 /** Up to so many rows the norm is recomputed inside the projection; beyond, it runs once, before. */
 export const FEW = 4;
+/** Word of the parameters: the first output of a part. */
+const FIRST = 13;
 
 export interface WeightMatrix {
   n: number;
@@ -133,10 +135,13 @@ export function linear(call: Linear): Dispatch[] {
         f32bits(norm?.eps ?? 0),
         cap,
         weights.k / 4,
+        0,
       ],
       groups: tiles,
       hook: call.hook ?? call.name,
       bytes: bytesOf(piece.rows),
+      flops: 2 * rows * piece.rows * weights.k,
+      ...(variant === 'register' || variant === 'tiled' ? { parts: { param: FIRST, outputs: variant === 'tiled' ? 64 : 64 * C } } : {}),
     };
   });
 }

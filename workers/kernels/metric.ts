@@ -3,6 +3,8 @@ import type { Dispatch } from '../gpu/commands';
 
 /** Words of a row's result. */
 export const SCORE_WORDS = 8;
+/** Rows of logits that metrics are read off at once. */
+export const SCORED_ROWS = 64;
 
 export interface MetricCall {
   rows: number;

@@ -100,9 +100,20 @@ export function compileEdits(
   const order = new Map<string, number[]>();
   placed.forEach(({ edit }, i) => {
     findHook(hooks, edit.at);
-    order.set(edit.at, [...(order.get(edit.at) ?? []), i]);
+    const list = order.get(edit.at);
+    if (list) list.push(i);
+    else order.set(edit.at, [i]);
   });
-  for (const [hook, list] of order) order.set(hook, together(list, placed));
+  // Sequences in order, those of every one first: a row finds its own without looking at all the others'. Within a sequence the list's order stays.
+  const rank = (i: number): number => ((placed[i]?.sequence ?? 0) + 1) >>> 0;
+  for (const [hook, list] of order)
+    order.set(
+      hook,
+      together(
+        list.sort((a, b) => rank(a) - rank(b)),
+        placed,
+      ),
+    );
   const specialWords = Math.ceil(vocab / 32) + 1;
   const dialsAt = 4;
   const recordsAt = dialsAt + 4 * placed.length;

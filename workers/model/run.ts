@@ -5,10 +5,10 @@
 import { LabError } from '../errors';
 import type { EngineEdit } from '../contract';
 import type { Tensor } from '../api';
-import { Program, type Op } from '../gpu/commands';
+import { Program, type Op, type Runner } from '../gpu/commands';
 import { listWords } from '../kernels/dictionary';
 import { distribution, HEADER, resultWords } from '../kernels/distribution';
-import { metricRows, SCORE_WORDS } from '../kernels/metric';
+import { metricRows, SCORE_WORDS, SCORED_ROWS } from '../kernels/metric';
 import type { RowRead } from './causal/metric';
 import { compileEdits, EVERY, type PlacedEdit, type Source } from './edits';
 import { findHook, geometryOf, type HookInfo } from './hooks';
@@ -58,9 +58,9 @@ export interface Together {
   save?: { sequence: number; as: string };
   load?: { as: string };
   /** Two tokens whose logits are wanted; a buffer with the row of logits that others are set against, which the batch writes itself where `of` names a sequence. */
-  score?: { tokens: readonly [number, number]; reference?: { buffer: string; of?: number }; rows: number };
+  score?: { tokens: readonly [number, number]; reference?: { buffer: string; of?: number } };
   /** Runs the program; all of it at once unless given. */
-  run?: (program: Program, ops: readonly Op[]) => Promise<void>;
+  by?: Runner;
 }
 
 export interface Distribution {
@@ -135,13 +135,14 @@ export async function runBatch(
 ): Promise<(SequenceResult & { measured: Measured[] })[]> {
   const planned = await planBatch(model, sequences, measures, together);
   const { gpu, scratch: pool } = model;
-  const { ops, readback } = planned;
+  const { readback } = planned;
+  const ops = together.by?.cut(planned.ops) ?? planned.ops;
   let program: Program | undefined;
   try {
     prepare(model, planned);
     program = await Program.prepare(gpu, ops, pool);
     // Long batches go in short submissions, so that cancelling is prompt and no driver's watchdog bites.
-    if (together.run) await together.run(program, ops);
+    if (together.by) await together.by.run(program, ops);
     else program.run(Math.max(4, Math.min(64, Math.floor(16384 / planned.rows.length))));
     await gpu.check();
     const bytes = await readback.read(gpu);
@@ -352,7 +353,7 @@ export async function planBatch(
   const wantScored = laid.flatMap(({ sequence, row0, first }, i) =>
     (sequence.scores ?? []).map((position) => ({ row: row0 + position - first, sequence: i })),
   );
-  const atOnce = Math.min(perChunk, score?.rows ?? perChunk);
+  const atOnce = Math.min(perChunk, SCORED_ROWS);
   for (let at = 0; score && at < wantScored.length; at += atOnce) {
     const chunk = wantScored.slice(at, at + atOnce);
     const { reference, tokens } = score;

@@ -13,7 +13,7 @@ import { GPT2_SMALL, SPECS } from '../../support/specs';
 const TOKENS = 16;
 const CLEAN = Array.from({ length: TOKENS }, (_, i) => i);
 const CORRUPTED = CLEAN.map((id) => (id === 0 ? 0 : id + 100));
-const LOOSE: Limits = { binding: 2 ** 31, bytes: 2 ** 33, dispatch: 1e15, chunk: 1e18 };
+const LOOSE: Limits = { binding: 2 ** 31, bytes: 2 ** 33, chunk: 1e18 };
 const ask = (over: Over, grid: GridKind, rest: Partial<EngineSweep> = {}): EngineSweep => ({
   pairs: [{ clean: CLEAN, corrupted: CORRUPTED }],
   metric: { kind: 'logit-diff', position: -1, tokens: [1, 2] },
@@ -39,7 +39,7 @@ describe('rows computed, GPT-2 small at 16 tokens, nothing skipped', () => {
     expect(rowsComputed / rowsNaive).toBeLessThanOrEqual((L + 1) / (2 * L) + 2 / cells + 0.01);
   });
   it('chunks hold every cell once, within the limits, and baselines are not computed again', () => {
-    const limits = { ...LOOSE, dispatch: 1e9, chunk: 2e10 };
+    const limits = { ...LOOSE, chunk: 2e10 };
     const whole = planned('resid_pre', 'layer-position');
     const { chunks, rowsComputed } = planned('resid_pre', 'layer-position', {}, limits);
     expect(chunks.length).toBeGreaterThan(3);
@@ -59,6 +59,19 @@ describe('rows computed, GPT-2 small at 16 tokens, nothing skipped', () => {
         { ...LOOSE, bytes: 1 },
       ),
     ).toHaveLength(2);
+  });
+  it('a slow device still gets chunks of many rows, and these are packed', () => {
+    const { chunks, rowsComputed } = planned('resid_pre', 'layer-position', {}, { ...LOOSE, chunk: 1 });
+    // Blocks of 16 rows, as the kernels compute them, layer by layer.
+    const blocks = chunks.reduce((sum, { laid }) => {
+      for (let layer = 0; layer < L; layer++) {
+        const rows = laid.reduce((n, each) => n + (each.layer <= layer ? TOKENS - each.from : 0), 0);
+        sum += 16 * Math.ceil(rows / 16);
+      }
+      return sum;
+    }, 2 * L * TOKENS);
+    expect(blocks / rowsComputed).toBeLessThan(1.12);
+    expect(chunks.length).toBeGreaterThan(10);
   });
   it('skipping leaves out what lies before the first difference', () => {
     const some = planned('attn_out', 'layer-position', { skip: true });

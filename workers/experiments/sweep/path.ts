@@ -17,9 +17,9 @@ import { findHook } from '../../model/hooks';
 import { runBatch, type Patch, type Sequence, type Together } from '../../model/run';
 import type { Runtime } from '../../model/runtime';
 import type { ModelSpec } from '../../model/spec';
-import { chunksOf, rowsWithin, type Entry, type Shape } from './chunks';
+import { chunksOf, type Entry, type Shape } from './chunks';
 import { gathered, type PairValues } from '../../model/causal/gathered';
-import { otherOf, pairOf, referenceOf, rowsOf, runPair, type PairRuns, type Which } from './runs';
+import { counting, otherOf, pairOf, referenceOf, rowsOf, runPair, type PairRuns, type Which } from './runs';
 import type { Turn } from './sweep';
 import { hookRows, patchOf } from './values';
 
@@ -130,8 +130,7 @@ export class PathRun {
         as: `${this.name}.${index}`,
       },
       {
-        run: turn.run,
-        logits: rowsWithin(this.shape(model, index), turn.limits.dispatch).logits,
+        by: turn.by,
         counted: (ops) => (this.rowsComputed += rowsOf(ops)),
       },
     );
@@ -179,15 +178,12 @@ export class PathRun {
     const direct = request.receivers.every((each) => each === 'logits');
     const as = `${this.name}.${pair}`;
     const reference = metric.kind === 'kl' ? { reference: { buffer: referenceOf(as) } } : {};
-    const score = { tokens: pairOf(metric.tokens), rows: rowsWithin(this.shape(model, pair), turn.limits.dispatch).logits, ...reference };
+    const score = { tokens: pairOf(metric.tokens), ...reference };
     const together: Together = {
       edits: request.edits,
       load: { as },
       score,
-      run: async (program, ops) => {
-        await turn.run(program, ops);
-        this.rowsComputed += rowsOf(ops);
-      },
+      by: counting(turn.by, (ops) => (this.rowsComputed += rowsOf(ops))),
     };
     const common = this.common(pair, runs);
     const second = await runBatch(

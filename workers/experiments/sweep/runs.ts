@@ -5,7 +5,7 @@
 import type { Tensor } from '../../api';
 import type { EngineEdit } from '../../contract';
 import { LabError } from '../../errors';
-import type { Op, Program } from '../../gpu/commands';
+import type { Op, Runner } from '../../gpu/commands';
 import { metricOf, metricPosition, type ResolvedMetric } from '../../model/causal/metric';
 import { planBatch, runBatch, type Measure, type Measured, type Sequence, type Together } from '../../model/run';
 import type { Runtime } from '../../model/runtime';
@@ -47,16 +47,14 @@ export interface PairCall {
 
 /** How a batch is run, and who counts its rows. */
 export interface Hands {
-  run: (program: Program, ops: readonly Op[]) => Promise<void>;
-  /** Rows of logits at once. */
-  logits: number;
+  by: Runner;
   counted(ops: readonly Op[]): void;
 }
 
 export const referenceOf = (as: string): string => `${as}.reference`;
 export const pairOf = (tokens: readonly number[]): [number, number] => [tokens[0] ?? 0, tokens[1] ?? tokens[0] ?? 0];
 
-export function pairBatch(call: PairCall, rows: number): { sequences: Sequence[]; together: Together; metric: ResolvedMetric } {
+export function pairBatch(call: PairCall): { sequences: Sequence[]; together: Together; metric: ResolvedMetric } {
   const { sides, base, taps, as } = call;
   const position = metricPosition(call.metric.position, sides.clean.ids.length);
   const sequences = (['clean', 'corrupted'] as const).map((which): Sequence => ({
@@ -70,18 +68,14 @@ export function pairBatch(call: PairCall, rows: number): { sequences: Sequence[]
   const reference = call.metric.kind === 'kl' ? { reference: { buffer: referenceOf(as), of: 0 } } : {};
   return {
     sequences,
-    together: { save: { sequence: base === 'clean' ? 0 : 1, as }, score: { tokens: pairOf(call.metric.tokens), rows, ...reference } },
+    together: { save: { sequence: base === 'clean' ? 0 : 1, as }, score: { tokens: pairOf(call.metric.tokens), ...reference } },
     metric: { ...call.metric, position },
   };
 }
 
 export async function runPair(model: Runtime, call: PairCall, hands: Hands): Promise<PairRuns> {
-  const { sequences, together, metric } = pairBatch(call, hands.logits);
-  const run = async (program: Program, ops: readonly Op[]): Promise<void> => {
-    await hands.run(program, ops);
-    hands.counted(ops);
-  };
-  const [clean, corrupted] = await runBatch(model, sequences, call.measures, { ...together, run });
+  const { sequences, together, metric } = pairBatch(call);
+  const [clean, corrupted] = await runBatch(model, sequences, call.measures, { ...together, by: counting(hands.by, hands.counted) });
   if (!clean || !corrupted) throw new LabError('internal', 'A pair of runs gave nothing.', 'Please report this.');
   const ran = ({ taps, scores, measured }: typeof clean): Ran => ({
     taps,
@@ -91,9 +85,18 @@ export async function runPair(model: Runtime, call: PairCall, hands: Hands): Pro
   return { clean: ran(clean), corrupted: ran(corrupted), metric, as: call.as };
 }
 
+/** The same, and what was run is told. */
+export function counting(by: Runner, counted: (ops: readonly Op[]) => void): Runner {
+  const run: Runner['run'] = async (program, ops) => {
+    await by.run(program, ops);
+    counted(ops);
+  };
+  return { ...by, run };
+}
+
 /** The operations of a pair's runs, not run. */
-export async function explainPair(model: Runtime, call: PairCall, rows: number): Promise<Op[]> {
-  const { sequences, together } = pairBatch(call, rows);
+export async function explainPair(model: Runtime, call: PairCall): Promise<Op[]> {
+  const { sequences, together } = pairBatch(call);
   return (await planBatch(model, sequences, call.measures, together)).ops;
 }
 

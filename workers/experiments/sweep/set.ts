@@ -38,7 +38,7 @@ export async function patchSet(turn: Turn, request: EnginePatchSet, name: string
       measures: dictionaries.map(latentMeasure),
       as: name,
     },
-    { run: turn.run, logits: 64, counted: () => undefined },
+    { by: turn.by, counted: () => undefined },
   );
   const from = ablate === undefined || ablate === 'resample' ? runs[otherOf(base)] : runs[base];
   const others = new Map(plain.map((at) => [at, otherAt(model, at, from, ablate)]));
@@ -67,7 +67,7 @@ export async function patchSet(turn: Turn, request: EnginePatchSet, name: string
     model,
     [{ ids: side, promptLength: tokens, edits: [...edits, ...latents], patches, taps: [], logits: [], scores: [position] }],
     [],
-    { score: { tokens: pairOf(metric.tokens), rows: 64, ...reference }, run: turn.run },
+    { score: { tokens: pairOf(metric.tokens), ...reference }, by: turn.by },
   );
   const [clean, corrupted] = [runs.clean.metric, runs.corrupted.metric];
   const raw = result?.scores[0] ? metricOf(metric.kind, result.scores[0]) : NaN;

@@ -8,7 +8,7 @@
  */
 import type { EngineEdit } from '../../contract';
 import type { EngineSweep } from '../../contract-sweep';
-import type { Op } from '../../gpu/commands';
+import type { Op, Runner } from '../../gpu/commands';
 import { LabError } from '../../errors';
 import { gridOf, latentGrid, overHook, type Cell, type CellGrid, type Over } from '../../model/causal/grid';
 import { metricFor, metricOf } from '../../model/causal/metric';
@@ -17,19 +17,19 @@ import { findHook } from '../../model/hooks';
 import { planBatch, runBatch, type Sequence, type Together } from '../../model/run';
 import type { Runtime } from '../../model/runtime';
 import type { Grid } from '../../api';
-import { chunksOf, rowsWithin, type Limits, type Shape } from './chunks';
+import { chunksOf, type Limits, type Shape } from './chunks';
 import type { AnyDictionary } from '../../dictionary/neurons';
 import { sequenceOf, type Laid, type Stock } from './cells';
 import { chosen, decoderRows, latentLayer, latentMeasure, latentPatch, valuesOf } from './latents';
 import { gathered, type PairValues } from '../../model/causal/gathered';
 import {
+  counting,
   explainPair,
   otherOf,
   pairOf,
   referenceOf,
   rowsOf,
   runPair,
-  type Hands,
   type PairCall,
   type PairRuns,
   type Sides,
@@ -42,7 +42,7 @@ export interface Turn {
   model: Runtime;
   dictionary: (id: string) => AnyDictionary;
   limits: Limits;
-  run: Hands['run'];
+  by: Runner;
 }
 
 /** What is swept over: hooks, or a dictionary that is on the GPU. */
@@ -131,8 +131,7 @@ export class SweepRun {
 
   private async pair(turn: Turn, index: number): Promise<PairRuns> {
     const call = this.pairCall(turn, index);
-    const { logits } = rowsWithin(shapeOf(turn.model, call.sides.clean.ids.length, this.swept.over), turn.limits.dispatch);
-    const runs = await runPair(turn.model, call, { run: turn.run, logits, counted: (ops) => this.count(ops) });
+    const runs = await runPair(turn.model, call, { by: turn.by, counted: (ops) => this.count(ops) });
     const values = this.values[index];
     if (values) [values.clean, values.corrupted] = [runs.clean.metric, runs.corrupted.metric];
     return runs;
@@ -248,13 +247,12 @@ export class SweepRun {
     });
   }
 
-  private batch(turn: Turn, pair: number, chunk: readonly Laid[]): { sequences: Sequence[]; together: Together } | undefined {
+  private batch(pair: number, chunk: readonly Laid[]): { sequences: Sequence[]; together: Together } | undefined {
     const stock = this.ready?.stocks[pair];
     if (!stock) return undefined;
     const { request } = this;
     const direct = (layer: number): boolean => !stock.side.edits.some(({ at }) => at === `blocks.${layer}.hook_resid_pre`);
     const as = `${this.name}.${pair}`;
-    const { logits } = rowsWithin(shapeOf(turn.model, stock.side.ids.length, this.swept.over), turn.limits.dispatch);
     return {
       sequences: chunk.map((each) => sequenceOf(each, this.swept.over, stock, direct)),
       together: {
@@ -262,7 +260,6 @@ export class SweepRun {
         load: { as },
         score: {
           tokens: pairOf(metricFor(request.metric, request.pairs[pair]).tokens),
-          rows: logits,
           ...(request.metric.kind === 'kl' ? { reference: { buffer: referenceOf(as) } } : {}),
         },
       },
@@ -270,15 +267,12 @@ export class SweepRun {
   }
 
   private async chunk(turn: Turn, pair: number, chunk: readonly Laid[]): Promise<void> {
-    const made = this.batch(turn, pair, chunk);
+    const made = this.batch(pair, chunk);
     const values = this.values[pair];
     if (!made || !values) return;
     const results = await runBatch(turn.model, made.sequences, [], {
       ...made.together,
-      run: async (program, ops) => {
-        await turn.run(program, ops);
-        this.count(ops);
-      },
+      by: counting(turn.by, (ops) => this.count(ops)),
     });
     chunk.forEach(({ cell }, i) => {
       const score = results[i]?.scores[0];
@@ -288,10 +282,10 @@ export class SweepRun {
 
   /** The first pair's runs and the first chunk, for a person to read. The pairs are run, since what chunks start from is what they give; the chunk is not. */
   async explained(turn: Turn): Promise<Op[]> {
-    const pair = await explainPair(turn.model, this.pairCall(turn, 0), 64);
+    const pair = await explainPair(turn.model, this.pairCall(turn, 0));
     while (!this.ready?.queue.length && (this.ready?.stocks.length ?? 0) === 0) await this.step(turn);
     const next = this.ready?.queue[0];
-    const made = next && this.batch(turn, next.pair, next.chunk);
+    const made = next && this.batch(next.pair, next.chunk);
     return [...pair, ...(made ? (await planBatch(turn.model, made.sequences, [], made.together)).ops : [])];
   }
 
