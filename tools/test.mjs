@@ -1,5 +1,6 @@
 /**
- * `npm test`: everything that must hold, from a fresh clone, one step after another; a step that fails does not hide the next. The last line counts
+ * `npm test`: everything that must hold, from a fresh clone; a step that fails does not hide the next. What needs no browser runs beside the kernels' tests,
+ * whose compiler has one core busy; the rest runs alone, one step after another, since it measures times. The last line counts
  * what was really executed: each test of each runner as its own report gives it, and one for each step that is not a test run. Tests that do not
  * exist are not counted as passed. Each step has a deadline; what outlives it is ended with all it started, and counts as failed.
  *   npm test -- [step …]     runs only these steps, for example: npm test -- lint unit
@@ -12,7 +13,11 @@ import { ensureChromium } from './chromium.mjs';
 import { countPlaywright, countVitest, total } from './count.mjs';
 
 /** @typedef {import('./count.mjs').Counts} Counts */
-/** @typedef {{ name: string; run: () => Promise<Counts> }} Step */
+/**
+ * `output`: 'inherit' as it comes, 'pipe' all of it once the step has ended.
+ * @typedef {'inherit' | 'pipe'} Output
+ * @typedef {{ name: string; run: (output: Output) => Promise<Counts> }} Step
+ */
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const reports = join(root, '.cache', 'reports');
@@ -27,10 +32,11 @@ const seconds = (/** @type {number} */ since) => `${((Date.now() - since) / 1000
  * Runs one of Node's programs to its end or its deadline.
  * @param {string[]} args
  * @param {number} minutes
+ * @param {Output} output
  * @param {Record<string, string>} [env]
  * @returns {Promise<boolean>} whether it ended well
  */
-function node(args, minutes, env = {}) {
+function node(args, minutes, output, env = {}) {
   const limit = Math.min(minutes * 60_000, WHOLE - (Date.now() - started));
   if (limit <= 0) {
     console.error('No time is left for this step.');
@@ -39,11 +45,14 @@ function node(args, minutes, env = {}) {
   const posix = process.platform !== 'win32';
   const child = spawn(process.execPath, args, {
     cwd: root,
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', output, output],
     env: { ...process.env, ...env },
     detached: posix,
   });
   const { pid } = child;
+  /** @type {Buffer[]} */
+  const kept = [];
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (/** @type {Buffer} */ chunk) => kept.push(chunk));
   const end = () => {
     if (pid === undefined) return;
     try {
@@ -65,6 +74,7 @@ function node(args, minutes, env = {}) {
     }, limit);
     const over = (/** @type {boolean} */ well) => {
       clearTimeout(deadline);
+      process.stdout.write(Buffer.concat(kept));
       process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
       resolve(well);
     };
@@ -72,13 +82,13 @@ function node(args, minutes, env = {}) {
       console.error(error.message);
       over(false);
     });
-    child.on('exit', (code) => over(code === 0));
+    child.on('close', (code) => over(code === 0));
   });
 }
 
-/** @param {string[]} args @param {number} minutes @returns {() => Promise<Counts>} */
-const check = (args, minutes) => async () => {
-  const well = await node(args, minutes);
+/** @param {string[]} args @param {number} minutes @returns {Step['run']} */
+const check = (args, minutes) => async (output) => {
+  const well = await node(args, minutes, output);
   return { passed: well ? 1 : 0, failed: well ? 0 : 1, skipped: 0 };
 };
 
@@ -97,21 +107,21 @@ function report(name) {
   }
 }
 
-/** @param {string} project @param {number} minutes @param {() => Promise<boolean>} [ready] @returns {() => Promise<Counts>} */
-const vitest = (project, minutes, ready) => async () => {
+/** @param {string} project @param {number} minutes @param {() => Promise<boolean>} [ready] @returns {Step['run']} */
+const vitest = (project, minutes, ready) => async (output) => {
   if (!holdsTests(project, /\.test\.ts$/)) return none(project);
   if (ready && !(await ready())) return { passed: 0, failed: 1, skipped: 0 };
   const file = join(reports, `${project}.json`);
   const args = ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
-  const well = await node([bin('vitest', 'vitest.mjs'), ...args], minutes);
+  const well = await node([bin('vitest', 'vitest.mjs'), ...args], minutes, output);
   return countVitest(report(project), well);
 };
 
-/** @param {number} minutes @param {() => Promise<boolean>} ready @returns {() => Promise<Counts>} */
-const playwright = (minutes, ready) => async () => {
+/** @param {number} minutes @param {() => Promise<boolean>} ready @returns {Step['run']} */
+const playwright = (minutes, ready) => async (output) => {
   if (!holdsTests('e2e', /\.spec\.ts$/)) return none('e2e');
   if (!(await ready())) return { passed: 0, failed: 1, skipped: 0 };
-  const well = await node([bin('@playwright', 'test', 'cli.js'), 'test', '--reporter=list,json'], minutes, {
+  const well = await node([bin('@playwright', 'test', 'cli.js'), 'test', '--reporter=list,json'], minutes, output, {
     PLAYWRIGHT_JSON_OUTPUT_FILE: join(reports, 'e2e.json'),
   });
   return countPlaywright(report('e2e'), well);
@@ -163,23 +173,35 @@ if (unknown.length > 0) {
 
 rmSync(reports, { recursive: true, force: true });
 mkdirSync(reports, { recursive: true });
-/** @type {[string, Counts, string][]} */
-const results = [];
-for (const { name, run } of steps) {
-  if (asked.length > 0 && !asked.includes(name)) continue;
-  console.log(`\n── ${name} ${'─'.repeat(Math.max(0, 70 - name.length))}`);
-  const since = Date.now();
-  results.push([name, await run(), seconds(since)]);
+/** @type {Map<string, [Counts, string]>} */
+const results = new Map();
+/** @param {readonly string[]} names @param {Output} output */
+async function inTurn(names, output) {
+  for (const { name, run } of steps) {
+    if (!names.includes(name) || (asked.length > 0 && !asked.includes(name))) continue;
+    const title = `\n── ${name} ${'─'.repeat(Math.max(0, 70 - name.length))}`;
+    if (output === 'inherit') console.log(title);
+    const since = Date.now();
+    results.set(name, [await run(output), seconds(since)]);
+    if (output === 'pipe') console.log(`${title} ended after ${seconds(since)}`);
+  }
 }
+const alone = ['golden', 'e2e'];
+const kernels = ['gpu'];
+const others = steps.map(({ name }) => name).filter((name) => !alone.includes(name) && !kernels.includes(name));
+await Promise.all([inTurn(kernels, 'inherit'), inTurn(others, asked.length === 1 ? 'inherit' : 'pipe')]);
+await inTurn(alone, 'inherit');
 
 console.log(`\n── summary ${'─'.repeat(63)}`);
-for (const [name, counts, time] of results) {
+for (const { name } of steps) {
+  const [counts, time] = results.get(name) ?? [undefined, ''];
+  if (!counts) continue;
   const mark = counts.failed > 0 ? 'FAILED ' : counts.passed > 0 ? 'passed ' : 'skipped';
   console.log(
     `${mark} ${name.padEnd(8)} ${String(counts.passed).padStart(5)} passed ${String(counts.failed).padStart(4)} failed ${String(counts.skipped).padStart(4)} skipped  ${time}`,
   );
 }
-const { passed, failed, skipped } = total(results.map(([, counts]) => counts));
+const { passed, failed, skipped } = total([...results.values()].map(([counts]) => counts));
 console.log(`Took ${seconds(started)}.`);
 console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
