@@ -3,7 +3,8 @@ import type { Planned } from './api';
 import type { EngineRun, EngineRunResult } from './contract';
 import { LabError } from './errors';
 import type { Op } from './gpu/commands';
-import type { Sequence, SequenceResult } from './model/run';
+import type { SequenceResult } from './model/collect';
+import type { Sequence } from './model/run';
 
 export function sequenceOf(request: EngineRun): Sequence {
   const { ids, logits } = request;

@@ -1,7 +1,7 @@
 /** What is read off rows of logits, against float64: entropy, divergence, rank, target and the first k, ties by lowest index. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { distribution, resultWords } from '../../workers/kernels/distribution';
-import { distributionOf } from '../../workers/model/run';
+import { distributionOf } from '../../workers/model/collect';
 import { at } from '../reference/array';
 import { entropy, kl, logSoftmax, rank, topK } from '../reference/softmax';
 import { Rig } from '../support/kernel';

@@ -4,7 +4,8 @@ import type { EngineEncode } from '../contract';
 import { roomOf } from '../dictionary/load';
 import type { AnyDictionary } from '../dictionary/neurons';
 import { listWords, readList } from '../kernels/dictionary';
-import { runBatch, type Measured } from '../model/run';
+import type { Measured } from '../model/collect';
+import { runBatch } from '../model/run';
 import type { Runtime } from '../model/runtime';
 
 export async function encode(model: Runtime, dictionary: AnyDictionary, request: EngineEncode): Promise<SparseRows> {

@@ -8,7 +8,7 @@ import { unembed } from './head';
 import { pad4 } from './layout';
 import { Readback } from './readback';
 import { NOBODY } from './rows';
-import { distributionOf, type Distribution } from './run';
+import { distributionOf, type Distribution } from './collect';
 import type { Runtime } from './runtime';
 
 /** Bytes of logits held at once; twice, for the rows and the reference. */

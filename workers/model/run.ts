@@ -7,18 +7,15 @@ import type { EngineEdit } from '../contract';
 import type { Tensor } from '../api';
 import { Program, type Op, type Runner } from '../gpu/commands';
 import { listWords } from '../kernels/dictionary';
-import { distribution, HEADER, resultWords } from '../kernels/distribution';
-import { metricRows, SCORE_WORDS, SCORED_ROWS } from '../kernels/metric';
-import type { RowRead } from './causal/metric';
+import { allMeasured, collect, measured, type Measured, type SequenceResult } from './collect';
 import { compileEdits, EVERY, type PlacedEdit, type Source } from './edits';
-import { findHook, geometryOf, type HookInfo } from './hooks';
-import { unembed } from './head';
+import { findHook, geometryOf } from './hooks';
+import { logitReads } from './logit-reads';
 import { keptKv, plan, type CacheShape, type PlanInput, type Tap } from './plan';
 import { Readback } from './readback';
 import { NOBODY, rowWords, type Row } from './rows';
 import { checkIds, withDictionaries, type Runtime } from './runtime';
 import { allocate } from './scratch';
-import { firstKey, windowOf } from './spec';
 import { sourceOf } from './sources';
 
 export interface Sequence {
@@ -63,26 +60,6 @@ export interface Together {
   by?: Runner;
 }
 
-export interface Distribution {
-  max: number;
-  sum: number;
-  /** nats */
-  entropy: number;
-  /** nats, of the row against its reference: KL(reference ‖ row). NaN without one. */
-  kl: number;
-  targetLogProb: number;
-  targetRank: number;
-  top: { id: number; probability: number }[];
-}
-
-export interface SequenceResult {
-  taps: Record<string, Tensor>;
-  /** [positions asked][d_vocab] */
-  logits: Float32Array;
-  distribution: Distribution[];
-  scores: RowRead[];
-}
-
 /**
  * A dictionary read beside a run: lists of at most `room` latents a row, errors, and reconstructions of `width` words a row where wanted. `bare`:
  * lists alone, so that nothing is decoded; where there are more active latents than room, any of them.
@@ -94,18 +71,7 @@ export interface Measure {
   y: boolean;
   bare?: true;
 }
-/** Of each row of a sequence, in order. */
-export interface Measured {
-  lists: Uint32Array;
-  /** ‖x − y‖, ‖x‖; empty where the measure is bare */
-  errors: Float32Array;
-  y?: Float32Array;
-}
-
-/** Bytes of logits held at once. */
-const LOGITS = 64 << 20;
-
-interface Laid {
+export interface Laid {
   sequence: Sequence;
   /** Row of its first computed position. */
   row0: number;
@@ -282,114 +248,26 @@ export async function planBatch(
     };
   const built = plan(planner, input);
   const ops = [...dictionaries.setup, ...built.ops];
-  // Logits, in chunks: gathered rows → ln_final, W_U → copied out whole, or reduced on the spot.
-  const perChunk = Math.max(1, Math.min(Math.floor(LOGITS / (4 * layout.vocab)), 4096));
-  const wantWhole = laid.flatMap(({ sequence, row0, first }, i) =>
-    sequence.logits.map((position, j) => ({ row: row0 + position - first, key: `${i}/logits/${j}`, target: NOBODY })),
-  );
-  const wantRead = laid.flatMap(({ sequence, row0, first }) =>
-    (sequence.distribution?.positions ?? []).map((position, j) => ({
-      row: row0 + position - first,
-      key: '',
-      target: sequence.distribution?.targets?.[j] ?? NOBODY,
-    })),
-  );
-  const top = Math.max(0, ...sequences.map((each) => each.distribution?.top ?? 0));
-  const gather = (want: readonly { row: number }[]): void => {
-    want.forEach(({ row }, to) => {
-      const last = ops.at(-1);
-      const from = 4 * row * layout.dModel;
-      // Neighbouring rows travel together.
-      if (to > 0 && last?.op === 'copy' && last.to === 'final' && last.fromOffset + last.bytes === from) last.bytes += 4 * layout.dModel;
-      else
-        ops.push({
-          op: 'copy',
-          from: built.stream.buffer,
-          fromOffset: from,
-          to: 'final',
-          toOffset: 4 * to * layout.dModel,
-          bytes: 4 * layout.dModel,
-          hook: 'logits',
-        });
-    });
-    ops.push(...unembed(planner, { x: 'final', row0: 0, rows: want.length, normed: built.stream.normed }));
-  };
-  for (let at = 0; at < wantWhole.length; at += perChunk) {
-    const chunk = wantWhole.slice(at, at + perChunk);
-    gather(chunk);
-    chunk.forEach(({ key }, i) => {
-      const { to, offset } = readback.reserve(key, 4 * layout.vocab);
-      ops.push({
-        op: 'copy',
-        from: 'logits',
-        fromOffset: 4 * i * layout.vocab,
-        to,
-        toOffset: offset,
-        bytes: 4 * layout.vocab,
-        hook: 'logits',
-      });
-    });
-  }
-  for (let at = 0; at < wantRead.length; at += perChunk) {
-    const chunk = wantRead.slice(at, at + perChunk);
-    gather(chunk);
-    ops.push(
-      distribution({
-        logits: 'logits',
-        rows: chunk.length,
-        n: spec.vocabOut,
-        stride: layout.vocab,
-        k: Math.min(top, spec.vocabOut),
-        outRow: at,
-        hook: 'logits',
-      }),
-    );
-  }
-  const results = wantRead.length * resultWords(Math.min(top, spec.vocabOut));
-  if (results) {
-    const { to, offset } = readback.reserve('dist', 4 * results);
-    ops.push({ op: 'copy', from: 'dist', fromOffset: 0, to, toOffset: offset, bytes: 4 * results, hook: 'logits' });
-  }
-  const wantScored = laid.flatMap(({ sequence, row0, first }, i) =>
-    (sequence.scores ?? []).map((position) => ({ row: row0 + position - first, sequence: i })),
-  );
-  const atOnce = Math.min(perChunk, SCORED_ROWS);
-  for (let at = 0; score && at < wantScored.length; at += atOnce) {
-    const chunk = wantScored.slice(at, at + atOnce);
-    const { reference, tokens } = score;
-    gather(chunk);
-    const own = chunk.findIndex((each) => each.sequence === reference?.of);
-    if (reference && own >= 0) {
-      const bytes = 4 * layout.vocab;
-      ops.push({ op: 'copy', from: 'logits', fromOffset: own * bytes, to: reference.buffer, toOffset: 0, bytes, hook: 'logits' });
-    }
-    const against = reference ? { reference: reference.buffer } : {};
-    ops.push(metricRows({ rows: chunk.length, n: spec.vocabOut, stride: layout.vocab, outRow: at, tokens, ...against, hook: 'logits' }));
-  }
-  const scoreBytes = 4 * SCORE_WORDS * wantScored.length;
-  if (scoreBytes) {
-    const { to, offset } = readback.reserve('metric', scoreBytes);
-    ops.push({ op: 'copy', from: 'metric', fromOffset: 0, to, toOffset: offset, bytes: scoreBytes, hook: 'logits' });
-  }
+  const reads = logitReads(model, laid, built.stream, readback, score);
+  ops.push(...reads.ops);
   const needs = new Map(dictionaries.needs);
-  if (scoreBytes) needs.set('metric', scoreBytes);
+  if (reads.scoreBytes) needs.set('metric', reads.scoreBytes);
   if (score?.reference) needs.set(score.reference.buffer, 4 * layout.vocab);
   if (save) for (let layer = 0; layer < spec.layers; layer++) needs.set(keptKv(save.as, layer), 8 * spec.kvHeads * longest * layout.dHead);
   const stored = new Float32Array(storedCount * layout.dModel);
   let to = 0;
   for (const residual of storedRows)
     for (let at = 0; at < residual.length; at += spec.dModel, to += layout.dModel) stored.set(residual.subarray(at, at + spec.dModel), to);
-  const logits = Math.min(perChunk, Math.max(wantWhole.length, wantRead.length, Math.min(atOnce, wantScored.length)));
   return {
     ops,
     rows,
     laid,
     readback,
     edits,
-    shape: { keys: longest, cache, logits, results },
+    shape: { keys: longest, cache, logits: reads.logits, results: reads.results },
     needs,
-    targets: wantRead.map((each) => each.target),
-    top: Math.min(top, spec.vocabOut),
+    targets: reads.targets,
+    top: reads.top,
     stored,
   };
 }
@@ -406,108 +284,4 @@ export async function readHook(model: Runtime, ids: readonly number[], hook: str
   const found = result?.taps[hook];
   if (!found) throw new LabError('internal', `No values came back from ${hook}.`, 'Please report this.');
   return found;
-}
-
-function collect(model: Runtime, planned: Planned, laid: Laid, index: number, bytes: (key: string) => ArrayBuffer): SequenceResult {
-  const { spec, planner } = model;
-  const { sequence, first, count } = laid;
-  const taps: Record<string, Tensor> = {};
-  for (const hook of sequence.taps) {
-    const info = findHook(planner.hooks, hook);
-    taps[hook] = tensorOf(
-      info,
-      new Float32Array(bytes(`${index}/${hook}`)),
-      count,
-      first,
-      planned.shape.keys,
-      hook.endsWith('scores') ? -Infinity : 0,
-      windowOf(spec, info.layer ?? 0),
-    );
-  }
-  const logits = new Float32Array(sequence.logits.length * spec.vocabOut);
-  sequence.logits.forEach((_, j) =>
-    logits.set(new Float32Array(bytes(`${index}/logits/${j}`)).subarray(0, spec.vocabOut), j * spec.vocabOut),
-  );
-  const scores = scored(planned, index, bytes);
-  const wanted = sequence.distribution?.positions.length ?? 0;
-  if (!wanted) return { taps, logits, distribution: [], scores };
-  const before = planned.laid.slice(0, index).reduce((sum, each) => sum + (each.sequence.distribution?.positions.length ?? 0), 0);
-  const all = bytes('dist');
-  const step = resultWords(planned.top);
-  const rows = Array.from({ length: wanted }, (_, j) => distributionOf(all, (before + j) * step, planned.top));
-  return { taps, logits, scores, distribution: rows.map((row) => ({ ...row, top: row.top.slice(0, sequence.distribution?.top ?? 0) })) };
-}
-
-/** What was read off a sequence's rows (shaders/metric.wgsl). */
-function scored({ laid }: Planned, index: number, bytes: (key: string) => ArrayBuffer): RowRead[] {
-  const wanted = laid[index]?.sequence.scores?.length ?? 0;
-  if (!wanted) return [];
-  const before = laid.slice(0, index).reduce((sum, each) => sum + (each.sequence.scores?.length ?? 0), 0);
-  const all = new Float32Array(bytes('metric'));
-  return Array.from({ length: wanted }, (_, j) => {
-    const at = SCORE_WORDS * (before + j);
-    const f = (i: number): number => all[at + i] ?? NaN;
-    return { max: f(0), sum: f(1), first: f(2), second: f(3), divergence: f(4), referenceSum: f(6) };
-  });
-}
-
-interface Whole {
-  lists: ArrayBuffer;
-  errors: ArrayBuffer;
-  y: ArrayBuffer;
-}
-/** Of all rows; fetched once, a fetch being a copy. */
-function allMeasured({ y, bare }: Measure, index: number, bytes: (key: string) => ArrayBuffer): Whole {
-  const some = (wanted: boolean, key: string): ArrayBuffer => (wanted ? bytes(`${key}/${index}`) : new ArrayBuffer(0));
-  return { lists: bytes(`lists/${index}`), errors: some(!bare, 'errors'), y: some(y && !bare, 'y') };
-}
-
-function measured({ room, width, y, bare }: Measure, whole: Whole | undefined, { row0, count }: Laid): Measured {
-  if (!whole) throw new LabError('internal', 'A measure gave nothing.', 'Please report this.');
-  const words = listWords(room);
-  return {
-    lists: new Uint32Array(whole.lists, 4 * row0 * words, count * words),
-    errors: bare ? new Float32Array(0) : new Float32Array(whole.errors, 8 * row0, 2 * count),
-    ...(y && !bare ? { y: new Float32Array(whole.y, 4 * row0 * width, count * width) } : {}),
-  };
-}
-
-/** One row of shaders/distribution.wgsl's results; the logarithms are taken here, in float64. */
-export function distributionOf(buffer: ArrayBuffer, at: number, top: number): Distribution {
-  const words = new Uint32Array(buffer, 4 * at, resultWords(top));
-  const floats = new Float32Array(buffer, 4 * at, resultWords(top));
-  const f = (i: number): number => floats[i] ?? NaN;
-  const logSum = Math.log(f(1));
-  return {
-    max: f(0),
-    sum: f(1),
-    entropy: logSum - f(2) / f(1),
-    kl: f(3) - Math.log(f(7)) + logSum,
-    targetLogProb: f(4) - f(0) - logSum,
-    targetRank: words[5] ?? 0,
-    top: Array.from({ length: top }, (_, j) => ({ id: words[HEADER + 2 * j] ?? 0, probability: f(HEADER + 2 * j + 1) })),
-  };
-}
-
-/** Rows as they lay on the GPU, into TransformerLens's shape. */
-function tensorOf(info: HookInfo, rows: Float32Array, count: number, first: number, keys: number, masked: number, window: number): Tensor {
-  const { units, width, stride, rowStride } = geometryOf(info, keys);
-  if (info.geometry.keys) {
-    const length = first + count;
-    const data = new Float32Array(units * count * length).fill(masked);
-    for (let row = 0; row < count; row++)
-      for (let u = 0; u < units; u++) {
-        const from = row * rowStride + u * stride;
-        const low = firstKey(window, first + row);
-        data.set(rows.subarray(from + low, from + first + row + 1), (u * count + row) * length + low);
-      }
-    return { shape: [units, count, length], data };
-  }
-  const data = new Float32Array(count * units * width);
-  for (let row = 0; row < count; row++)
-    for (let u = 0; u < units; u++) {
-      const from = row * rowStride + u * stride;
-      data.set(rows.subarray(from, from + width), (row * units + u) * width);
-    }
-  return { shape: [count, ...(info.shape.length === 3 ? [units, width] : [width])], data };
 }

@@ -6,7 +6,8 @@ import type { EngineEdit } from '../../contract';
 import { LabError } from '../../errors';
 import { behindBranch, dot, insideBranch, type Behind, type Branch, type Direction } from '../../model/direction';
 import { findHook } from '../../model/hooks';
-import { runBatch, type Measure, type Measured } from '../../model/run';
+import type { Measured } from '../../model/collect';
+import { runBatch, type Measure } from '../../model/run';
 import type { Runtime } from '../../model/runtime';
 
 export interface Place {

@@ -7,7 +7,8 @@ import type { EngineEdit } from '../../contract';
 import { LabError } from '../../errors';
 import type { Op, Runner } from '../../gpu/commands';
 import { metricOf, metricPosition, type ResolvedMetric } from '../../model/causal/metric';
-import { planBatch, runBatch, type Measure, type Measured, type Sequence, type Together } from '../../model/run';
+import type { Measured } from '../../model/collect';
+import { planBatch, runBatch, type Measure, type Sequence, type Together } from '../../model/run';
 import type { Runtime } from '../../model/runtime';
 
 /** One run of a pair: its tokens, and the edits in force. */
