@@ -5,7 +5,7 @@
 import type { Grid, PatchSetResult, Planned, SweepPlan } from './api';
 import type { EnginePatchSet, EnginePath, EngineSweep } from './contract-sweep';
 import { printed } from './engine-requests';
-import { cancelled, LabError, throwIfAborted } from './errors';
+import { LabError, throwIfAborted } from './errors';
 import { baselineRows, bytesOf, costOf, rowLayers, type Limits } from './experiments/sweep/chunks';
 import { latentLayer } from './experiments/sweep/latents';
 import { drawn, embeddingDeviation } from './experiments/sweep/noise';
@@ -14,6 +14,7 @@ import { rowsPlanned } from './experiments/sweep/planned';
 import { patchSet } from './experiments/sweep/set';
 import { SweepRun, type Swept, type Turn } from './experiments/sweep/sweep';
 import type { AnyDictionary } from './dictionary/neurons';
+import { heard } from './heard';
 import { checkGrid } from './model/causal/grid';
 import { checkPairs } from './model/causal/pairs';
 import { Pace } from './model/pace';
@@ -175,16 +176,6 @@ export class Sweeps {
 type OnDone = (done: number, of: number) => void;
 /** A grid on its way. */
 type Run = Pick<SweepRun | PathRun, 'step' | 'progress' | 'result' | 'rest'>;
-
-/** A cancel is heard at once, though the turn that is under way may still end its submission. */
-function heard<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const abort = (): void => reject(cancelled());
-    signal.addEventListener('abort', abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-    if (signal.aborted) abort();
-  });
-}
 
 function limitsOf({ gpu }: Runtime, pace: Pace): Limits {
   const { maxBufferSize, maxStorageBufferBindingSize } = gpu.limits;

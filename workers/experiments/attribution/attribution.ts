@@ -14,7 +14,7 @@ import type { Grid, Tensor } from '../../api';
 
 import type { EngineEdit } from '../../contract';
 import { LabError } from '../../errors';
-import { gradients, type GradientSequence } from '../../model/backward/gradient';
+import { gradients, type GradientHands, type GradientSequence } from '../../model/backward/gradient';
 import { metricGradient } from '../../model/backward/metric-gradient';
 import { gathered, type PairValues } from '../../model/causal/gathered';
 import { checkGrid, gridOf, overHook, type Cell, type Over } from '../../model/causal/grid';
@@ -32,6 +32,7 @@ export interface AttributionCall {
   request: Estimate & { over: Over };
   progress?: ((done: number, of: number) => void) | undefined;
   stop?: (() => void) | undefined;
+  hands?: GradientHands;
 }
 
 /** A pair's two runs, the base run's gradients, and its other side's values. */
@@ -48,7 +49,7 @@ interface Ran {
 /** Rows computed together at most, where steps are. */
 const ROWS = 512;
 
-export async function attribution({ model, request, progress, stop }: AttributionCall): Promise<Grid> {
+export async function attribution({ model, request, progress, stop, hands = {} }: AttributionCall): Promise<Grid> {
   const start = performance.now();
   const { spec } = model;
   const { over, grid, pairs, method } = request;
@@ -70,7 +71,7 @@ export async function attribution({ model, request, progress, stop }: Attributio
   };
   const ran: Ran[] = [];
   for (let i = 0; i < pairs.length; i++) {
-    ran.push(await runPair(model, request, i, hooks, extra));
+    ran.push(await runPair(model, request, i, hooks, extra, hands));
     turned();
   }
   const base = ran.map(({ taps }) => hooks.map((hook) => rowsOf(taps[hook], hook)));
@@ -86,7 +87,7 @@ export async function attribution({ model, request, progress, stop }: Attributio
       if (method !== 'integrated' || !there) slopes.push(rowsOf(each.gradients[hook], hook));
       else {
         const shape = each.gradients[hook]?.shape ?? [];
-        slopes.push(await meanGradient(model, each.sequence, hook, tensorOf(there, shape, hook), request.steps, stop));
+        slopes.push(await meanGradient(model, each.sequence, hook, tensorOf(there, shape, hook), request.steps, hands, stop));
         rows += request.steps * length * spec.layers;
         turned();
       }
@@ -115,7 +116,14 @@ export async function attribution({ model, request, progress, stop }: Attributio
   };
 }
 
-async function runPair(model: Runtime, request: Estimate, index: number, hooks: readonly string[], extra: readonly string[]): Promise<Ran> {
+async function runPair(
+  model: Runtime,
+  request: Estimate,
+  index: number,
+  hooks: readonly string[],
+  extra: readonly string[],
+  hands: GradientHands,
+): Promise<Ran> {
   const pair = request.pairs[index];
   if (!pair) throw new LabError('internal', 'There is no such pair.', 'Please report this.');
   const metric = metricFor(request.metric, pair);
@@ -129,7 +137,7 @@ async function runPair(model: Runtime, request: Estimate, index: number, hooks: 
     taps,
     logits: [position],
   });
-  const [far, clean] = await runBatch(model, [run(otherSide, [...hooks, ...inputs]), run(pair.clean, [])]);
+  const [far, clean] = await runBatch(model, [run(otherSide, [...hooks, ...inputs]), run(pair.clean, [])], [], hands);
   if (!far || !clean) throw new LabError('internal', 'A pair of runs gave nothing.', 'Please report this.');
   const sequence: GradientSequence = {
     ids: baseSide.ids,
@@ -139,7 +147,7 @@ async function runPair(model: Runtime, request: Estimate, index: number, hooks: 
     reference: clean.logits,
   };
   const patterns = extra.filter((hook) => hook.endsWith('hook_pattern'));
-  const [near] = await gradients(model, [sequence], [...hooks, ...patterns], [...hooks, ...inputs]);
+  const [near] = await gradients(model, [sequence], [...hooks, ...patterns], [...hooks, ...inputs], hands);
   if (!near) throw new LabError('internal', 'A gradient gave no result.', 'Please report this.');
   const away = metricGradient(metric, far.logits, { reference: clean.logits }).value;
   const [first, second] = request.direction === 'denoise' ? [away, near.value] : [near.value, away];
@@ -165,6 +173,7 @@ async function meanGradient(
   hook: string,
   to: Tensor,
   steps: number,
+  hands: GradientHands,
   stop: (() => void) | undefined,
 ): Promise<Rows> {
   let sum: Float64Array | undefined;
@@ -185,7 +194,7 @@ async function meanGradient(
       };
       return { ...base, edits: [...base.edits, way] };
     });
-    for (const { gradients: found } of await gradients(model, some, [hook])) {
+    for (const { gradients: found } of await gradients(model, some, [hook], [], hands)) {
       const tensor = found[hook];
       if (!tensor) continue;
       shape = tensor.shape;

@@ -14,7 +14,7 @@ import { isNeurons, type AnyDictionary } from '../../dictionary/neurons';
 import { checkLatent, isTranscoder } from '../../dictionary/spec';
 import { LabError } from '../../errors';
 import { listWords, readList } from '../../kernels/dictionary';
-import { gradients } from '../../model/backward/gradient';
+import { gradients, type GradientHands } from '../../model/backward/gradient';
 import { metricGradient } from '../../model/backward/metric-gradient';
 import { gathered, type PairValues } from '../../model/causal/gathered';
 import { checkGrid, latentGrid } from '../../model/causal/grid';
@@ -51,9 +51,10 @@ export interface LatentCall {
   request: Estimate;
   progress?: ((done: number, of: number) => void) | undefined;
   stop?: (() => void) | undefined;
+  hands?: GradientHands;
 }
 
-export async function latentAttribution({ model, dictionary, request, progress, stop }: LatentCall): Promise<Grid> {
+export async function latentAttribution({ model, dictionary, request, progress, stop, hands = {} }: LatentCall): Promise<Grid> {
   const start = performance.now();
   const { pairs, metric, ablate, method } = request;
   checkGrid(model.spec, { dictionary: dictionary.id }, request.grid);
@@ -71,7 +72,7 @@ export async function latentAttribution({ model, dictionary, request, progress, 
   const found: Pair[] = [];
   for (const [i, pair] of pairs.entries()) {
     stop?.();
-    found.push(await differencesOf(model, dictionary, request, pair));
+    found.push(await differencesOf(model, dictionary, request, pair, hands));
     progress?.(i + 1, pairs.length);
   }
   const latents = request.latents ?? largest(found);
@@ -95,13 +96,14 @@ async function differencesOf(
   dictionary: AnyDictionary,
   { metric: shared, direction, ablate }: Estimate,
   pair: Estimate['pairs'][number],
+  hands: GradientHands,
 ): Promise<Pair> {
   const { clean, corrupted } = pair;
   const metric = metricFor(shared, pair);
   const position = metricPosition(metric.position, clean.ids.length);
   const sides = {
-    clean: await sideOf(model, dictionary, clean, position),
-    corrupted: await sideOf(model, dictionary, corrupted, position),
+    clean: await sideOf(model, dictionary, clean, position, hands),
+    corrupted: await sideOf(model, dictionary, corrupted, position, hands),
   };
   const base = direction === 'denoise' ? 'corrupted' : 'clean';
   const other = base === 'clean' ? 'corrupted' : 'clean';
@@ -113,6 +115,7 @@ async function differencesOf(
     [{ ids, promptLength: ids.length, edits, metric: { ...metric, position }, reference }],
     [hookOut],
     [hookIn],
+    hands,
   );
   const gradient = near?.gradients[hookOut];
   const x = near?.taps[hookIn];
@@ -135,12 +138,14 @@ async function sideOf(
   dictionary: AnyDictionary,
   { ids, edits }: { ids: readonly number[]; edits: readonly EngineEdit[] },
   position: number,
+  hands: GradientHands,
 ): Promise<Side> {
   const room = roomOf(dictionary);
   const [run] = await runBatch(
     model,
     [{ ids, promptLength: ids.length, edits, taps: isNeurons(dictionary) ? [dictionary.spec.hookOut] : [], logits: [position] }],
     [{ dictionary: dictionary.id, room, width: dictionary.output.words, y: false, bare: true }],
+    hands,
   );
   const lists = run?.measured[0]?.lists;
   if (!run || !lists) throw new LabError('internal', 'A dictionary was not read.', 'Please report this.');

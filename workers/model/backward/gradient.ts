@@ -13,11 +13,12 @@ import { plan, type CacheShape } from '../plan';
 import { Readback } from '../readback';
 import { NOBODY, rowWords, type Row } from '../rows';
 import { readHook, runBatch } from '../run';
-import { checkIds, type Runtime } from '../runtime';
+import { checkIds, withDictionaries, type Runtime } from '../runtime';
 import { allocate } from '../scratch';
 import { sourceOf } from '../sources';
 import { firstKey, windowOf } from '../spec';
-import { adjointEdits, type Above } from './adjoint';
+import { adjointEdits, inOrder, type Above } from './adjoint';
+import { backInserts, keeping, type BackInserts, type ComposeBack } from './inserts';
 import { metricPosition, type ResolvedMetric } from '../causal/metric';
 import { metricGradient } from './metric-gradient';
 import { planBackward, type BackwardPlan } from './plan';
@@ -39,6 +40,14 @@ export interface GradientResult {
   taps: Record<string, Tensor>;
 }
 
+/** What a gradient is computed with, beside the model. */
+export interface GradientHands {
+  /** Runs a program; all of it at once unless given. */
+  run?: (program: Program, ops: readonly Op[]) => Promise<void>;
+  /** Dictionaries whose edits are in force. */
+  dictionaries?: ComposeBack;
+}
+
 interface Laid {
   rows: Row[];
   /** First row of each sequence. */
@@ -52,35 +61,41 @@ export async function gradients(
   sequences: readonly GradientSequence[],
   at: readonly string[],
   taps: readonly string[] = [],
+  hands: GradientHands = {},
 ): Promise<GradientResult[]> {
   const { gpu, planner, spec, scratch: pool } = model;
   for (const { ids } of sequences) checkIds(model, ids);
   const laid = layOut(sequences);
-  const placed = await placeEdits(model, sequences);
+  const placed = inOrder(await placeEdits(model, sequences));
   const above = await aboveCaps(model, sequences, placed);
   const compile = (edits: readonly PlacedEdit[]): CompiledEdits => compileEdits(planner.hooks, edits, laid.keys, model.special, spec.vocab);
   const edits = compile(placed);
   const adjoint = compile(adjointEdits(placed, above));
   const wanted = sequences.map(({ metric, ids }, i) => (laid.starts[i] ?? 0) + metricPosition(metric.position, ids.length));
-  const back = new Readback(gpu.limits.maxBufferSize);
+  const gathered = new Readback(gpu.limits.maxBufferSize);
   const bytesOf = (hook: string): number => 4 * laid.rows.length * geometryOf(findHook(planner.hooks, hook), laid.keys).rowStride;
+  const inserts = backInserts(adjoint, hands.dictionaries);
   const backward = planBackward(planner, {
     rows: laid.rows.length,
     keys: laid.keys,
     wanted,
-    edited: new Set(edits.sites.keys()),
+    edited: new Set([...edits.sites.keys(), ...edits.segments.keys(), ...inserts.reads]),
     sites: adjoint.sites,
-    at: new Map([...new Set(at)].map((hook) => [hook, back.reserve(hook, bytesOf(hook))])),
+    inserts: inserts.inserts,
+    reads: inserts.reads,
+    at: new Map([...new Set(at)].map((hook) => [hook, gathered.reserve(hook, bytesOf(hook))])),
   });
   const forth = new Readback(gpu.limits.maxBufferSize);
-  const forward = planForward(model, laid, { edits, backward, wanted, taps: [...new Set(taps)], readback: forth });
-  for (const [name, words] of Object.entries(backward.words))
-    if (uses(backward.ops, name) || uses(forward, name)) pool.need(name, 4 * words);
+  const forward = planForward(model, laid, { edits, backward, inserts, wanted, taps: [...new Set(taps)], readback: forth });
+  const back = [...inserts.setup, ...backward.ops];
+  for (const [name, words] of Object.entries({ ...backward.words, ...forward.words }))
+    if (uses(back, name) || uses(forward.ops, name)) pool.need(name, 4 * words);
+  for (const [name, bytes] of [...forward.needs, ...inserts.needs]) pool.need(name, bytes);
   try {
     gpu.write(pool.need('edits', edits.words.byteLength), 0, edits.words);
     const rows = rowWords(laid.rows);
     gpu.write(pool.need('rows', rows.byteLength), 0, rows);
-    const read = await execute(model, forward, forth, laid.rows.length);
+    const read = await execute(model, forward.ops, forth, laid.rows.length, hands);
     const { vocab } = planner.layout;
     const slopes = new Float32Array(wanted.length * vocab);
     const values = sequences.map(({ metric, reference }, i) => {
@@ -93,7 +108,7 @@ export async function gradients(
     gpu.write(pool.need('g.logits', slopes.byteLength), 0, slopes);
     gpu.write(pool.get(clear), 0, new Float32Array(laid.rows.length * planner.layout.dModel));
     gpu.write(pool.need('edits', adjoint.words.byteLength), 0, adjoint.words);
-    const found = await execute(model, backward.ops, back, laid.rows.length);
+    const found = await execute(model, back, gathered, laid.rows.length, hands);
     return sequences.map(({ ids }, i) => {
       const each = (list: readonly string[], from: (key: string) => ArrayBuffer, seen: boolean): Record<string, Tensor> =>
         Object.fromEntries(
@@ -188,21 +203,29 @@ function exceeded(
 interface ForwardCall {
   edits: CompiledEdits;
   backward: BackwardPlan;
+  inserts: BackInserts;
   wanted: readonly number[];
   taps: readonly string[];
   readback: Readback;
 }
 
 /** The run itself, with what the backward pass needs kept, and the logits of the rows that the metrics read. */
-function planForward(model: Runtime, { rows, keys, cache }: Laid, { edits, backward, wanted, taps, readback }: ForwardCall): Op[] {
+function planForward(
+  model: Runtime,
+  { rows, keys, cache }: Laid,
+  { edits, backward, inserts, wanted, taps, readback }: ForwardCall,
+): { ops: Op[]; words: Record<string, number>; needs: ReadonlyMap<string, number> } {
   const { planner } = model;
   const { layout } = planner;
   const all = { row0: 0, rows: rows.length };
-  const { ops, stream } = plan(planner, {
+  const dictionaries = withDictionaries(model, rows.length, edits);
+  const kept = keeping(planner, dictionaries.inserts, inserts, { rows: rows.length, keys });
+  const { ops: built, stream } = plan(planner, {
     rows: rows.length,
     cache,
     keys,
     sites: edits.sites,
+    inserts: kept.inserts,
     taps: [
       ...[...backward.kept].map(([hook, to]) => ({ ...all, hook, to, offset: 0 })),
       ...taps.map((hook) => {
@@ -211,6 +234,7 @@ function planForward(model: Runtime, { rows, keys, cache }: Laid, { edits, backw
       }),
     ],
   });
+  const ops = [...dictionaries.setup, ...built];
   const bytes = 4 * layout.dModel;
   wanted.forEach((row, i) =>
     ops.push({ op: 'copy', from: stream.buffer, fromOffset: row * bytes, to: 'final', toOffset: i * bytes, bytes, hook: 'logits' }),
@@ -222,17 +246,24 @@ function planForward(model: Runtime, { rows, keys, cache }: Laid, { edits, backw
     ops.push({ op: 'copy', from: 'logits', fromOffset: i * step, to, toOffset: offset, bytes: step, hook: 'logits' });
   });
   allocate(planner, { rows: rows.length, keys, cache, logits: wanted.length, results: 0 }, ops, model.scratch);
-  return ops;
+  return { ops, words: kept.words, needs: dictionaries.needs };
 }
 
-async function execute(model: Runtime, ops: readonly Op[], readback: Readback, rows: number): Promise<(key: string) => ArrayBuffer> {
+async function execute(
+  model: Runtime,
+  ops: readonly Op[],
+  readback: Readback,
+  rows: number,
+  { run }: GradientHands,
+): Promise<(key: string) => ArrayBuffer> {
   const { gpu, scratch: pool } = model;
   let program: Program | undefined;
   try {
     readback.allocate(gpu, pool);
     program = await Program.prepare(gpu, ops, pool);
     // Short submissions, so that cancelling is prompt and no driver's watchdog bites.
-    program.run(Math.max(4, Math.min(64, Math.floor(16384 / rows))));
+    if (run) await run(program, ops);
+    else program.run(Math.max(4, Math.min(64, Math.floor(16384 / rows))));
     await gpu.check();
     return await readback.read(gpu);
   } finally {
