@@ -2,18 +2,22 @@
  * Gradients as the engine runs them, and what is made of them: at hooks, and as estimates of patching grids. In short submissions, each awaited, so that a cancel submits
  * nothing more. Fetched when first asked for.
  */
-import type { Grid, Tensor } from './api';
+import type { Grid, Planned, SweepPlan, Tensor } from './api';
 import type { EngineAttribution, EngineGradient } from './contract-gradient';
 import { composeBack } from './dictionary/backward';
+import { printed } from './engine-requests';
 import type { Lent } from './engine-sweeps';
-import { LabError, throwIfAborted } from './errors';
+import { throwIfAborted } from './errors';
 import { attribution } from './experiments/attribution/attribution';
 import { estimateOf } from './experiments/attribution/call';
 import { latentAttribution } from './experiments/attribution/latents';
+import { plannedEstimate } from './experiments/attribution/planned';
 import { heard } from './heard';
 import { gradients, type GradientHands } from './model/backward/gradient';
+import { checkGrid } from './model/causal/grid';
 import { metricPosition } from './model/causal/metric';
-import { Pace } from './model/pace';
+import { drawn, embeddingDeviation } from './model/causal/noise';
+import { Pace, submissionsOf } from './model/pace';
 import { runBatch } from './model/run';
 import { checkIds, type Runtime } from './model/runtime';
 import { isSoftware } from './model/variants';
@@ -25,11 +29,15 @@ export class Gradients {
 
   private hands(model: Runtime, stop: () => void): Required<GradientHands> {
     const { gpu, planner } = model;
-    const pace = (this.pace ??= new Pace(isSoftware(gpu)));
+    const pace = this.paceOf(model);
     return {
       run: (program, ops) => pace.run(gpu, program, ops, stop),
       dictionaries: (call) => composeBack({ ...call, variants: planner.variants }, this.lent.dictionary),
     };
+  }
+
+  private paceOf({ gpu }: Runtime): Pace {
+    return (this.pace ??= new Pace(isSoftware(gpu)));
   }
 
   gradient(requests: readonly EngineGradient[], at: readonly string[], signal: AbortSignal): Promise<Record<string, Tensor>[]> {
@@ -57,22 +65,53 @@ export class Gradients {
   /** A patching grid estimated from gradients. */
   estimate(request: EngineAttribution, signal: AbortSignal, progress?: (done: number, of: number) => void): Promise<Grid> {
     const stop = (): void => throwIfAborted(signal);
-    const work = this.lent.turn((model) => {
+    const work = this.lent.turn(async (model) => {
       stop();
-      for (const { clean, corrupted } of request.pairs) for (const ids of [clean, corrupted]) checkIds(model, ids);
-      if (request.noise)
-        throw new LabError(
-          'option-unsupported',
-          `Causal tracing is not estimated by ${request.method}: its corrupted runs are many.`,
-          "Ask for method: 'exact', or give a corrupted prompt.",
-        );
-      const { over, ...rest } = estimateOf(request);
+      this.check(model, request);
+      const { noise, pairs } = request;
+      const tokens = pairs[0]?.clean.length ?? 0;
+      const draws = noise ? drawn(noise, await embeddingDeviation(model, stop), tokens, model.spec.dModel) : [];
+      const { over, ...rest } = estimateOf(request, draws);
       const common = { model, progress, stop, hands: this.hands(model, stop) };
       return typeof over === 'object'
         ? latentAttribution({ ...common, dictionary: this.lent.dictionary(over.dictionary), request: { ...rest, over } })
         : attribution({ ...common, request: { ...rest, over } });
     });
     return heard(signal, work);
+  }
+
+  private check(model: Runtime, { pairs, over, grid, ablate }: EngineAttribution): void {
+    checkGrid(model.spec, over, grid, ablate);
+    for (const { clean, corrupted } of pairs) for (const ids of [clean, corrupted]) checkIds(model, ids);
+  }
+
+  private planned(model: Runtime, request: EngineAttribution): ReturnType<typeof plannedEstimate> {
+    this.check(model, request);
+    const { over } = request;
+    return plannedEstimate(model, request, typeof over === 'object' ? this.lent.dictionary(over.dictionary) : undefined);
+  }
+
+  /** What an estimate would take, at the speed measured so far. */
+  plan(request: EngineAttribution): Promise<SweepPlan> {
+    return this.lent.turn(async (model) => {
+      const { batches, ...rows } = await this.planned(model, request);
+      const pace = this.paceOf(model);
+      const out: SweepPlan = { ...rows, chunks: 0, bytes: 0, submissions: 0 };
+      for (const { programs, bytes, times } of batches.flat()) {
+        out.chunks += times;
+        out.bytes = Math.max(out.bytes, bytes);
+        for (const ops of programs) out.submissions += times * submissionsOf(ops, pace);
+      }
+      return out;
+    });
+  }
+
+  /** The first pair's runs and gradient; of integrated ones, the first batch of each layer. Nothing is run. */
+  explain(request: EngineAttribution): Promise<Planned[]> {
+    return this.lent.turn(async (model) => {
+      const { batches } = await this.planned(model, request);
+      return printed((batches[0] ?? []).flatMap(({ programs }) => programs.flat()));
+    });
   }
 }
 

@@ -8,7 +8,6 @@ import { printed } from './engine-requests';
 import { LabError, throwIfAborted } from './errors';
 import { baselineRows, bytesOf, costOf, rowLayers, type Limits } from './experiments/sweep/chunks';
 import { latentLayer } from './experiments/sweep/latents';
-import { drawn, embeddingDeviation } from './experiments/sweep/noise';
 import { checkReceivers, PathRun } from './experiments/sweep/path';
 import { rowsPlanned } from './experiments/sweep/planned';
 import { patchSet } from './experiments/sweep/set';
@@ -16,6 +15,7 @@ import { SweepRun, type Swept, type Turn } from './experiments/sweep/sweep';
 import type { AnyDictionary } from './dictionary/neurons';
 import { heard } from './heard';
 import { checkGrid } from './model/causal/grid';
+import { drawn, embeddingDeviation } from './model/causal/noise';
 import { checkPairs } from './model/causal/pairs';
 import { Pace } from './model/pace';
 import { checkIds, type Runtime } from './model/runtime';
@@ -125,14 +125,8 @@ export class Sweeps {
   }
 
   private checked(model: Runtime, { over, grid, pairs, ablate }: EngineSweep): Swept {
-    checkGrid(model.spec, over, grid);
+    checkGrid(model.spec, over, grid, ablate);
     checkIdsOf(model, pairs);
-    if (ablate === 'mean' && over === 'pattern')
-      throw new LabError(
-        'sweep-grid',
-        'Patterns of different queries have no common keys to average over.',
-        "Ablate z by its mean, or the pattern by 'zero' or 'resample'.",
-      );
     if (typeof over !== 'object') return { over };
     latentLayer(this.lent.dictionary(over.dictionary));
     return { dictionary: over.dictionary };

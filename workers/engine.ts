@@ -337,6 +337,12 @@ export class Engine extends EngineCore implements EngineApi {
   attribution(...[request, job, progress]: Parameters<EngineApi['attribution']>): ReturnType<EngineApi['attribution']> {
     return this.job(job, async (signal) => (await this.backward()).estimate(request, signal, progress));
   }
+  async planAttribution(...[request]: Parameters<EngineApi['planAttribution']>): ReturnType<EngineApi['planAttribution']> {
+    return (await this.backward()).plan(request);
+  }
+  async explainAttribution(...[request]: Parameters<EngineApi['explainAttribution']>): ReturnType<EngineApi['explainAttribution']> {
+    return (await this.backward()).explain(request);
+  }
 
   unembedding(token: number): Promise<Float32Array> {
     return this.steady(async () => {
