@@ -1,5 +1,5 @@
 /** The engine's gradients, as the page's client asks for them: at hooks, and as estimates of patching grids. Types only. */
-import type { Grid, Hook, SweepRequest, Tensor } from './api';
+import type { Grid, Hook, Planned, SweepPlan, SweepRequest, Tensor } from './api';
 import type { EngineRun } from './contract';
 import type { EngineMetric, EngineSweep } from './contract-sweep';
 
@@ -18,4 +18,7 @@ export interface GradientApi {
   /** Of each run: ∂ metric / ∂ activation at each hook, after its edits, in the hook's shape. kl: KL(unedited ‖ this run). All runs are one batch. */
   gradient(requests: readonly EngineGradient[], at: readonly Hook[], job: string): Promise<Record<Hook, Tensor>[]>;
   attribution(request: EngineAttribution, job: string, progress?: (done: number, of: number) => void): Promise<Grid>;
+  planAttribution(request: EngineAttribution): Promise<SweepPlan>;
+  /** The first pair's operations; nothing is run. */
+  explainAttribution(request: EngineAttribution): Promise<Planned[]>;
 }

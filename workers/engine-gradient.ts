@@ -1,36 +1,126 @@
-/** What is asked of the backward pass, for the engine to fetch when it is first asked. */
-import type { Grid, Tensor } from './api';
+/**
+ * Gradients as the engine runs them, and what is made of them: at hooks, and as estimates of patching grids. In short submissions, each awaited, so that a cancel submits
+ * nothing more. Fetched when first asked for.
+ */
+import type { Grid, Planned, SweepPlan, Tensor } from './api';
 import type { EngineAttribution, EngineGradient } from './contract-gradient';
-import type { Attached } from './engine-dictionaries';
-import { LabError } from './errors';
+import { composeBack } from './dictionary/backward';
+import { printed } from './engine-requests';
+import type { Lent } from './engine-sweeps';
+import { throwIfAborted } from './errors';
 import { attribution } from './experiments/attribution/attribution';
 import { estimateOf } from './experiments/attribution/call';
 import { latentAttribution } from './experiments/attribution/latents';
-import { gradients } from './model/backward/gradient';
+import { plannedEstimate } from './experiments/attribution/planned';
+import { heard } from './heard';
+import { gradients, type GradientHands } from './model/backward/gradient';
+import { checkGrid } from './model/causal/grid';
 import { metricPosition } from './model/causal/metric';
+import { drawn, embeddingDeviation } from './model/causal/noise';
+import { Pace, submissionsOf } from './model/pace';
 import { runBatch } from './model/run';
 import { checkIds, type Runtime } from './model/runtime';
+import { isSoftware } from './model/variants';
 
-export async function gradient(
-  model: Runtime,
-  requests: readonly EngineGradient[],
-  at: readonly string[],
-): Promise<Record<string, Tensor>[]> {
-  for (const { ids } of requests) checkIds(model, ids);
-  const references = await unedited(model, requests);
-  const found = await gradients(
-    model,
-    requests.map((each, i) => {
-      const reference = references[i];
-      return reference ? { ...each, reference } : each;
-    }),
-    at,
-  );
-  return found.map((each) => each.gradients);
+export class Gradients {
+  private pace: Pace | undefined;
+
+  constructor(private readonly lent: Lent) {}
+
+  private hands(model: Runtime, stop: () => void): Required<GradientHands> {
+    const { gpu, planner } = model;
+    const pace = this.paceOf(model);
+    return {
+      by: pace.runner(gpu, stop),
+      dictionaries: (call) => composeBack({ ...call, variants: planner.variants }, this.lent.dictionary),
+    };
+  }
+
+  private paceOf({ gpu }: Runtime): Pace {
+    return (this.pace ??= new Pace(isSoftware(gpu)));
+  }
+
+  gradient(requests: readonly EngineGradient[], at: readonly string[], signal: AbortSignal): Promise<Record<string, Tensor>[]> {
+    const stop = (): void => throwIfAborted(signal);
+    const work = this.lent.turn(async (model) => {
+      stop();
+      for (const { ids } of requests) checkIds(model, ids);
+      const hands = this.hands(model, stop);
+      const references = await unedited(model, requests, hands);
+      const found = await gradients(
+        model,
+        requests.map((each, i) => {
+          const reference = references[i];
+          return reference ? { ...each, reference } : each;
+        }),
+        at,
+        [],
+        hands,
+      );
+      return found.map((each) => each.gradients);
+    });
+    return heard(signal, work);
+  }
+
+  /** A patching grid estimated from gradients. */
+  estimate(request: EngineAttribution, signal: AbortSignal, progress?: (done: number, of: number) => void): Promise<Grid> {
+    const stop = (): void => throwIfAborted(signal);
+    const work = this.lent.turn(async (model) => {
+      stop();
+      this.check(model, request);
+      const { noise, pairs } = request;
+      const tokens = pairs[0]?.clean.length ?? 0;
+      const draws = noise ? drawn(noise, await embeddingDeviation(model, stop), tokens, model.spec.dModel) : [];
+      const { over, ...rest } = estimateOf(request, draws);
+      const common = { model, progress, stop, hands: this.hands(model, stop) };
+      return typeof over === 'object'
+        ? latentAttribution({ ...common, dictionary: this.lent.dictionary(over.dictionary), request: { ...rest, over } })
+        : attribution({ ...common, request: { ...rest, over } });
+    });
+    return heard(signal, work);
+  }
+
+  private check(model: Runtime, { pairs, over, grid, ablate }: EngineAttribution): void {
+    checkGrid(model.spec, over, grid, ablate);
+    for (const { clean, corrupted } of pairs) for (const ids of [clean, corrupted]) checkIds(model, ids);
+  }
+
+  private planned(model: Runtime, request: EngineAttribution): ReturnType<typeof plannedEstimate> {
+    this.check(model, request);
+    const { over } = request;
+    return plannedEstimate(model, request, typeof over === 'object' ? this.lent.dictionary(over.dictionary) : undefined);
+  }
+
+  /** What an estimate would take, at the speed measured so far. */
+  plan(request: EngineAttribution): Promise<SweepPlan> {
+    return this.lent.turn(async (model) => {
+      const { batches, ...rows } = await this.planned(model, request);
+      const pace = this.paceOf(model);
+      const out: SweepPlan = { ...rows, chunks: 0, bytes: 0, submissions: 0 };
+      for (const { programs, bytes, times } of batches.flat()) {
+        out.chunks += times;
+        out.bytes = Math.max(out.bytes, bytes);
+        for (const ops of programs) out.submissions += times * submissionsOf(ops, pace);
+      }
+      return out;
+    });
+  }
+
+  /** The first pair's runs and gradient; of integrated ones, the first batch of each layer. Nothing is run. */
+  explain(request: EngineAttribution): Promise<Planned[]> {
+    return this.lent.turn(async (model) => {
+      const { batches } = await this.planned(model, request);
+      return printed((batches[0] ?? []).flatMap(({ programs }) => programs.flat()));
+    });
+  }
 }
 
 /** The logits of the unedited runs, of those whose metric is measured from them. */
-async function unedited(model: Runtime, requests: readonly EngineGradient[]): Promise<(Float32Array | undefined)[]> {
+async function unedited(
+  model: Runtime,
+  requests: readonly EngineGradient[],
+  { by }: Required<GradientHands>,
+): Promise<(Float32Array | undefined)[]> {
   const some = requests.filter(({ metric }) => metric.kind === 'kl');
   if (some.length === 0) return [];
   const runs = await runBatch(
@@ -42,27 +132,8 @@ async function unedited(model: Runtime, requests: readonly EngineGradient[]): Pr
       taps: [],
       logits: [metricPosition(metric.position, ids.length)],
     })),
+    [],
+    { by },
   );
   return requests.map((request) => runs[some.indexOf(request)]?.logits);
-}
-
-/** A patching grid estimated from gradients. */
-export function estimate(
-  model: Runtime,
-  attached: Attached,
-  request: EngineAttribution,
-  progress?: (done: number, of: number) => void,
-  stop?: () => void,
-): Promise<Grid> {
-  for (const { clean, corrupted } of request.pairs) for (const ids of [clean, corrupted]) checkIds(model, ids);
-  if (request.noise)
-    throw new LabError(
-      'option-unsupported',
-      `Causal tracing is not estimated by ${request.method}: its corrupted runs are many.`,
-      "Ask for method: 'exact', or give a corrupted prompt.",
-    );
-  const { over, ...rest } = estimateOf(request);
-  return typeof over === 'object'
-    ? latentAttribution({ model, dictionary: attached.get(over.dictionary), request: { ...rest, over }, progress, stop })
-    : attribution({ model, request: { ...rest, over }, progress, stop });
 }

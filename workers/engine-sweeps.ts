@@ -5,16 +5,17 @@
 import type { Grid, PatchSetResult, Planned, SweepPlan } from './api';
 import type { EnginePatchSet, EnginePath, EngineSweep } from './contract-sweep';
 import { printed } from './engine-requests';
-import { cancelled, LabError, throwIfAborted } from './errors';
+import { LabError, throwIfAborted } from './errors';
 import { baselineRows, bytesOf, costOf, rowLayers, type Limits } from './experiments/sweep/chunks';
 import { latentLayer } from './experiments/sweep/latents';
-import { drawn, embeddingDeviation } from './experiments/sweep/noise';
 import { checkReceivers, PathRun } from './experiments/sweep/path';
 import { rowsPlanned } from './experiments/sweep/planned';
 import { patchSet } from './experiments/sweep/set';
 import { SweepRun, type Swept, type Turn } from './experiments/sweep/sweep';
 import type { AnyDictionary } from './dictionary/neurons';
+import { heard } from './heard';
 import { checkGrid } from './model/causal/grid';
+import { drawn, embeddingDeviation } from './model/causal/noise';
 import { checkPairs } from './model/causal/pairs';
 import { Pace } from './model/pace';
 import { checkIds, type Runtime } from './model/runtime';
@@ -124,14 +125,8 @@ export class Sweeps {
   }
 
   private checked(model: Runtime, { over, grid, pairs, ablate }: EngineSweep): Swept {
-    checkGrid(model.spec, over, grid);
+    checkGrid(model.spec, over, grid, ablate);
     checkIdsOf(model, pairs);
-    if (ablate === 'mean' && over === 'pattern')
-      throw new LabError(
-        'sweep-grid',
-        'Patterns of different queries have no common keys to average over.',
-        "Ablate z by its mean, or the pattern by 'zero' or 'resample'.",
-      );
     if (typeof over !== 'object') return { over };
     latentLayer(this.lent.dictionary(over.dictionary));
     return { dictionary: over.dictionary };
@@ -175,16 +170,6 @@ export class Sweeps {
 type OnDone = (done: number, of: number) => void;
 /** A grid on its way. */
 type Run = Pick<SweepRun | PathRun, 'step' | 'progress' | 'result' | 'rest'>;
-
-/** A cancel is heard at once, though the turn that is under way may still end its submission. */
-function heard<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const abort = (): void => reject(cancelled());
-    signal.addEventListener('abort', abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-    if (signal.aborted) abort();
-  });
-}
 
 function limitsOf({ gpu }: Runtime, pace: Pace): Limits {
   const { maxBufferSize, maxStorageBufferBindingSize } = gpu.limits;

@@ -2,18 +2,7 @@
  * The engine as the page's client sees it (contract.ts: EngineApi): one device, one model in use, runs in turn, generations
  * beside them. Independent of workers and Comlink, so that tests and Node with Dawn use the same object.
  */
-import type {
-  Attribution,
-  Composition,
-  ContractCheck,
-  DictionaryInfo,
-  FoundLatents,
-  Grid,
-  HeadScores,
-  Planned,
-  SparseRows,
-  Tensor,
-} from './api';
+import type { Attribution, Composition, ContractCheck, DictionaryInfo, FoundLatents, HeadScores, Planned, SparseRows } from './api';
 import type {
   DictionaryRecord,
   EngineApi,
@@ -40,7 +29,6 @@ import type {
   Ending,
   TokenChunk,
 } from './contract';
-import type { EngineAttribution, EngineGradient } from './contract-gradient';
 import { LabError, throwIfAborted } from './errors';
 import { normAt } from './engine-dictionaries';
 import { neuronsInfo } from './dictionary/neurons';
@@ -70,7 +58,10 @@ export class Engine extends EngineCore implements EngineApi {
     const { dashboard, sequencesOf, Surveys } = await import('./engine-surveys');
     return { dashboard, sequencesOf, surveys: new Surveys() };
   });
-  private readonly backward = later(() => import('./engine-gradient'));
+  private readonly backward = later(async () => {
+    const { Gradients } = await import('./engine-gradient');
+    return new Gradients({ turn: (work) => this.steady(() => work(this.need())), dictionary: (id) => this.attached.get(id) });
+  });
   private readonly sweeping = later(async () => {
     const { Sweeps } = await import('./engine-sweeps');
     return new Sweeps({ turn: (work) => this.steady(() => work(this.need())), dictionary: (id) => this.attached.get(id) });
@@ -340,16 +331,17 @@ export class Engine extends EngineCore implements EngineApi {
     return this.steady(() => loss(this.need(), request.ids, request.edits));
   }
 
-  gradient(requests: readonly EngineGradient[], at: readonly string[], job: string): Promise<Record<string, Tensor>[]> {
-    return this.job(job, () => this.steady(async () => (await this.backward()).gradient(this.need(), requests, at)));
+  gradient(...[requests, at, job]: Parameters<EngineApi['gradient']>): ReturnType<EngineApi['gradient']> {
+    return this.job(job, async (signal) => (await this.backward()).gradient(requests, at, signal));
   }
-
-  attribution(request: EngineAttribution, job: string, progress?: (done: number, of: number) => void): Promise<Grid> {
-    return this.job(job, (signal) =>
-      this.steady(async () =>
-        (await this.backward()).estimate(this.need(), this.attached, request, progress, () => throwIfAborted(signal)),
-      ),
-    );
+  attribution(...[request, job, progress]: Parameters<EngineApi['attribution']>): ReturnType<EngineApi['attribution']> {
+    return this.job(job, async (signal) => (await this.backward()).estimate(request, signal, progress));
+  }
+  async planAttribution(...[request]: Parameters<EngineApi['planAttribution']>): ReturnType<EngineApi['planAttribution']> {
+    return (await this.backward()).plan(request);
+  }
+  async explainAttribution(...[request]: Parameters<EngineApi['explainAttribution']>): ReturnType<EngineApi['explainAttribution']> {
+    return (await this.backward()).explain(request);
   }
 
   unembedding(token: number): Promise<Float32Array> {

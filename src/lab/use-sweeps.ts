@@ -6,6 +6,7 @@ import * as Comlink from 'comlink';
 import type { Remote } from 'comlink';
 import type { Edit, Grid, Job, Lab, Metric, PatchSetRequest, PathRequest, Planned, Prompt, SweepRequest } from '../../workers/api';
 import type { EngineApi, EngineEdit } from '../../workers/contract';
+import type { EngineAttribution } from '../../workers/contract-gradient';
 import type { EngineCausal, EngineMetric, EngineNoise, EngineSweep } from '../../workers/contract-sweep';
 import { LabError, throwIfAborted } from '../../workers/errors';
 import { asJob, told } from './jobs';
@@ -65,6 +66,14 @@ export function useSweeps({ engine, text, edits, attach }: Parts): Sweeps {
     };
   };
 
+  /** An exact sweep, or an estimate. */
+  const questionOf = async (request: SweepRequest): Promise<EngineSweep | EngineAttribution> => {
+    const { method = 'exact', steps = 8 } = request;
+    oneOf(method, ['exact', 'attribution', 'integrated', 'atp-star'], 'method');
+    const { skip, ...resolved } = await engineSweep(request);
+    return method === 'exact' ? { ...resolved, skip } : { ...resolved, method, steps: count(steps, 'steps') };
+  };
+
   const asked = <T>(job: Job | undefined, work: (id: string, progress: ((done: number, of: number) => void) | undefined) => Promise<T>) =>
     asJob(
       job,
@@ -87,18 +96,21 @@ export function useSweeps({ engine, text, edits, attach }: Parts): Sweeps {
   return {
     sweep: (request, job) =>
       asked(job, async (id, progress) => {
-        const { method = 'exact', steps = 8 } = request;
-        oneOf(method, ['exact', 'attribution', 'integrated', 'atp-star'], 'method');
-        const { skip, ...resolved } = await engineSweep(request);
+        const asked = await questionOf(request);
         throwIfAborted(job?.signal);
-        const made =
-          method === 'exact'
-            ? engine.sweep({ ...resolved, skip }, id, progress)
-            : engine.attribution({ ...resolved, method, steps: count(steps, 'steps') }, id, progress);
-        return named(await made, resolved.pairs[0]?.clean ?? []);
+        const made = 'method' in asked ? engine.attribution(asked, id, progress) : engine.sweep(asked, id, progress);
+        return named(await made, asked.pairs[0]?.clean ?? []);
       }),
-    planSweep: (request) => told(async () => engine.planSweep(await engineSweep(request))),
-    explainSweep: (request) => told(async () => engine.explainSweep(await engineSweep(request))),
+    planSweep: (request) =>
+      told(async () => {
+        const asked = await questionOf(request);
+        return 'method' in asked ? engine.planAttribution(asked) : engine.planSweep(asked);
+      }),
+    explainSweep: (request) =>
+      told(async () => {
+        const asked = await questionOf(request);
+        return 'method' in asked ? engine.explainAttribution(asked) : engine.explainSweep(asked);
+      }),
     patchSet: (request: PatchSetRequest, job) =>
       asked(job, async (id) => {
         for (const { dictionary } of request.parts) if (dictionary !== undefined) await attach(dictionary);

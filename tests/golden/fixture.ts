@@ -140,3 +140,30 @@ export async function loadGradients(name: FixtureName, read: Read = fetched): Pr
     edits: new Map(Object.entries(record.edits).map(([key, each]) => [key, { ...each, expected: need(`edit/${key}`) }])),
   };
 }
+
+/** A case of make_dictionary_gradients.py: a random dictionary, the edits in force, and the hooks whose gradients are there. */
+export interface DictionaryGradientCase {
+  name: string;
+  dictionary: Record<string, unknown> & { seed: number };
+  edits: DictionaryEdits[];
+  at: string[];
+  token: number;
+  value: number;
+}
+export type DictionaryEdits =
+  | {
+      kind: 'latents';
+      at: string;
+      edits: { latent: number; op: 'set' | 'add' | 'scale'; value: number; strength?: number; where?: number[] }[];
+    }
+  | { kind: 'splice'; at: string; strength: number }
+  | { kind: 'project'; at: string; keep: number; vector: number[] };
+
+export async function loadDictionaryGradients(read: Read = fetched) {
+  const record = json(await read('gradients/dictionaries.json')) as {
+    fixture: FixtureName;
+    prompt: number;
+    cases: DictionaryGradientCase[];
+  };
+  return { ...record, tensors: readSafetensors(await read('gradients/dictionaries.safetensors')) };
+}

@@ -183,5 +183,7 @@ export async function pathByHand(engine: Engine, spec: ModelSpec, request: Engin
     'third',
   );
   const row = ({ logits }: EngineRunResult): Float32Array => logits?.data ?? new Float32Array(0);
-  return third.map((result) => metricOfLogits(request.metric, row(result), row(result)));
+  // KL is of the clean run.
+  const [self] = await engine.batch([run(pair.clean, { logits: 'last' })], 'clean');
+  return third.map((result) => metricOfLogits(request.metric, row(result), self ? row(self) : row(result)));
 }

@@ -4,6 +4,7 @@ import type { EngineEdit, EngineGenerate, EngineRun, EngineStep, ModelRecord, Op
 import { Engine } from '../../workers/engine';
 import { Files } from '../../workers/files';
 import { shaders } from '../../workers/gpu/shaders';
+import type { TensorReader } from '../../workers/gpu/stored';
 import { Library } from '../../workers/library/library';
 import { noLocks } from '../../workers/library/locks';
 import { openTensors } from '../../workers/library/tensors';
@@ -37,6 +38,9 @@ export const RUNS: readonly Run[] = [
   ...EVERY_FEATURE.map((name) => ({ name, variants: VARIANTS[1] })),
 ];
 
+/** Who reads a dictionary, by its name, where a test made one. */
+export const readers = new Map<string, TensorReader & { close(): void }>();
+
 const engines = new Map<string, Promise<Engine>>();
 /** One engine for each set of options of a test file: a kernel is compiled for each device anew, and on a processor that is where the time goes. */
 function engineWith(options: { variants: string; limits?: 'default' }): Promise<Engine> {
@@ -46,7 +50,11 @@ function engineWith(options: { variants: string; limits?: 'default' }): Promise<
   return found;
 }
 async function started(options: { variants: string; limits?: 'default' }): Promise<Engine> {
-  const engine = new Engine({ gpu: () => navigator.gpu as GPU | undefined, shaders, openTensors: (each) => openTensors(each, noLocks) });
+  const engine = new Engine({
+    gpu: () => navigator.gpu as GPU | undefined,
+    shaders,
+    openTensors: (each) => Promise.resolve(readers.get(each.name) ?? openTensors(each, noLocks)),
+  });
   await engine.start(options);
   return engine;
 }

@@ -42,7 +42,7 @@ interface Stretch {
 }
 
 /** A stretch's rows from the beginning of `from` to where they belong among all rows of `place`. */
-const copied = (from: string, { to, offset }: Place, { row0, rows }: Stretch, bytes: number, hook: string): Op => ({
+export const copied = (from: string, { to, offset }: Place, { row0, rows }: Stretch, bytes: number, hook: string): Op => ({
   op: 'copy',
   from,
   fromOffset: 0,
@@ -54,18 +54,18 @@ const copied = (from: string, { to, offset }: Place, { row0, rows }: Stretch, by
 
 export class DictionaryOps {
   constructor(
-    private readonly variants: Variants,
-    private readonly needs: Needs,
+    protected readonly variants: Variants,
+    protected readonly needs: Needs,
   ) {}
 
   /** At most so many rows at once. */
-  private stretches(d: LoadedDictionary, rows: number): Stretch[] {
+  protected stretches(d: LoadedDictionary, rows: number): Stretch[] {
     const most = Math.max(1, Math.floor(PRE / (4 * pad4(d.spec.latents))));
     return Array.from({ length: Math.ceil(rows / most) }, (_, i) => ({ row0: i * most, rows: Math.min(most, rows - i * most) }));
   }
 
   /** A stretch brought to the dictionary's scale; nothing where it reads the hook's buffer in place. */
-  private normalised(d: LoadedDictionary, { hook, buffer }: At, { row0, rows }: Stretch): Op[] {
+  protected normalised(d: LoadedDictionary, { hook, buffer }: At, { row0, rows }: Stretch): Op[] {
     if (this.stats(d) === undefined) return [];
     const out = this.needs.want('sae.x', 4 * rows * d.input.words);
     const stats = this.needs.want('sae.stats', 8 * rows);
@@ -74,7 +74,7 @@ export class DictionaryOps {
   }
 
   /** The encoder's product of a stretch: pre-activations still without bias. Two dispatches where rows are normalised first, else one. */
-  private product(d: LoadedDictionary, at: At, stretch: Stretch): Op[] {
+  protected product(d: LoadedDictionary, at: At, stretch: Stretch): Op[] {
     const stride = pad4(d.spec.latents);
     const { hook, buffer } = at;
     const { row0, rows } = stretch;
@@ -94,21 +94,21 @@ export class DictionaryOps {
     ];
   }
 
-  private stats(d: LoadedDictionary): string | undefined {
+  protected stats(d: LoadedDictionary): string | undefined {
     const { normalisation, residual } = d.spec.contract;
     return normalisation === 'layer_norm' || residual === 'centred' ? 'sae.stats' : undefined;
   }
   /** What undoes it. A transcoder writes elsewhere, where its input's mean and spread mean nothing. */
-  private undo(d: LoadedDictionary): string | undefined {
+  protected undo(d: LoadedDictionary): string | undefined {
     return isTranscoder(d.spec) ? undefined : this.stats(d);
   }
   /** What the encoder reads: the hook's buffer in place, or its normalised copy. */
-  private read(d: LoadedDictionary, buffer: string, row0: number, rows: number): { x: string; row0: number } {
+  protected read(d: LoadedDictionary, buffer: string, row0: number, rows: number): { x: string; row0: number } {
     return this.stats(d) === undefined ? { x: buffer, row0 } : { x: this.needs.want('sae.x', 4 * rows * d.input.words), row0: 0 };
   }
 
   /** Activations in `sae.pre` (but for `any`), lists with room for `room` pairs a row in `sae.list`. */
-  private encoded(d: LoadedDictionary, at: At, stretch: Stretch, room: number, any = false): Op[] {
+  protected encoded(d: LoadedDictionary, at: At, stretch: Stretch, room: number, any = false): Op[] {
     const { activation, latents: n, k } = d.spec;
     // A list with room for every latent is whole, so that no choice is made; and reconstructions are made from whole lists alone.
     const listing = activation !== 'topk' && (any || room >= n);
@@ -134,7 +134,7 @@ export class DictionaryOps {
   }
 
   /** The reconstruction of what `encoded` read, in `y`. */
-  private decoded(d: LoadedDictionary, at: At, stretch: Stretch, room: number, y: string): Op[] {
+  protected decoded(d: LoadedDictionary, at: At, stretch: Stretch, room: number, y: string): Op[] {
     const { rows } = stretch;
     this.needs.want(y, 4 * rows * d.output.words);
     return [
@@ -204,6 +204,18 @@ export class DictionaryOps {
     ];
   }
 
+  /** Rows of single latents, one after the other. */
+  protected gather(matrix: LoadedDictionary['encoder'], latents: readonly number[], to: string): Op[] {
+    const bytes = matrix.k * (matrix.dtype === 'f32' ? 4 : 2);
+    this.needs.want(to, latents.length * bytes);
+    return latents.flatMap((latent, j): Op[] => {
+      const piece = matrix.pieces.find(({ row0, rows }) => latent >= row0 && latent < row0 + rows);
+      if (!piece) return [];
+      const fromOffset = (latent - piece.row0) * bytes;
+      return [{ op: 'copy', from: piece.buffer, fromOffset, to, toOffset: j * bytes, bytes, hook: 'latent' }];
+    });
+  }
+
   /**
    * `latent` edits: `read` where the dictionary reads, `write` where it writes. Each sees the same clean activations. `gathered`: operations that
    * bring the edited latents' rows together, once for as long as the edits stay.
@@ -215,32 +227,12 @@ export class DictionaryOps {
     const { key, first } = call;
     const count = call.latents.length;
     const { activation } = d.spec;
-    const size = (matrix: LoadedDictionary['encoder']): number => matrix.k * (matrix.dtype === 'f32' ? 4 : 2);
-    const gather = (matrix: LoadedDictionary['encoder'], to: string): Op[] => {
-      this.needs.want(to, count * size(matrix));
-      return call.latents.flatMap((latent, j): Op[] => {
-        const piece = matrix.pieces.find(({ row0, rows }) => latent >= row0 && latent < row0 + rows);
-        return piece
-          ? [
-              {
-                op: 'copy',
-                from: piece.buffer,
-                fromOffset: (latent - piece.row0) * size(matrix),
-                to,
-                toOffset: j * size(matrix),
-                bytes: size(matrix),
-                hook: 'latent',
-              },
-            ]
-          : [];
-      });
-    };
     const dense = activation === 'topk';
     const changes = this.needs.want(`sae.changes.${key}`, 4 * call.rows * count);
     const encoder = `sae.encoder.${key}`;
     const decoder = `sae.decoder.${key}`;
     return {
-      gathered: [...(dense ? [] : gather(d.encoder, encoder)), ...gather(d.decoder, decoder)],
+      gathered: [...(dense ? [] : this.gather(d.encoder, call.latents, encoder)), ...this.gather(d.decoder, call.latents, decoder)],
       read: (at) => {
         const common = {
           kind: activation,

@@ -64,7 +64,8 @@ export function linearBack({ weights, source, rows, dx, add, hook }: LinearBack)
     ],
     groups: [Math.ceil(K4 / 8), Math.ceil(rows / BLOCK), 1],
     hook,
-    bytes: piece.rows * weights.k * (weights.dtype === 'f32' ? 4 : 2) + 4 * rows * (weights.k + piece.rows),
+    // Each block of rows reads the weights for itself.
+    bytes: Math.ceil(rows / BLOCK) * piece.rows * weights.k * (weights.dtype === 'f32' ? 4 : 2) + 4 * rows * (weights.k + piece.rows),
     flops: 2 * rows * piece.rows * weights.k,
   }));
 }

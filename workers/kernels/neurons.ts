@@ -44,14 +44,16 @@ export interface EditNeuronsCall {
   count: number;
   x: string;
   hook: string;
+  /** Of gradients: what comes in is times the edit's slope. */
+  slopes?: boolean;
 }
 /** Edits of single neurons, in place. */
-export const editNeurons = ({ rows, stride, first, count, x, hook }: EditNeuronsCall): Dispatch => ({
+export const editNeurons = ({ rows, stride, first, count, x, hook, slopes }: EditNeuronsCall): Dispatch => ({
   op: 'dispatch',
   kernel: 'neuron-edit',
   file: 'neuron-edit',
   variant: 'row',
-  defines: {},
+  defines: slopes ? { SLOPE: 1 } : {},
   constants: {},
   bind: [{ buffer: x }, { buffer: 'rows' }, { buffer: 'edits' }],
   params: [first, count, stride, 0],

@@ -78,6 +78,14 @@ export class Pace {
   }
 }
 
+/** Submissions that `ops` would take at this pace. */
+export function submissionsOf(ops: readonly Op[], pace: Pace): number {
+  const cut = pace.cut(ops);
+  let count = 0;
+  for (let from = 0; from < cut.length; count++) from = pace.pieces(cut, from);
+  return count;
+}
+
 /** One dispatch as about `count` that come to the same: each has some of its groups along x. */
 export function partsOf(op: Dispatch, count: number): Dispatch[] {
   const [x, y, z] = op.groups;

@@ -15,14 +15,18 @@ export interface ScratchShape {
   results: number;
 }
 
-/** `shared`: buffers that a parent of the pool holds already. */
-export function allocate(
-  planner: Planner,
-  shape: ScratchShape,
-  ops: readonly Op[],
-  pool: Pool,
-  shared: (name: string) => boolean = () => false,
-): void {
+/** Buffers that operations name. */
+export function buffersOf(ops: readonly Op[]): Set<string> {
+  const used = new Set<string>();
+  for (const op of ops) {
+    if (op.op === 'copy') used.add(op.from).add(op.to);
+    else for (const bind of op.bind) if (bind) used.add(bind.buffer);
+  }
+  return used;
+}
+
+/** Bytes of each that is scratch. */
+export function scratchBytes(planner: Planner, shape: ScratchShape, ops: readonly Op[]): Map<string, number> {
   const { layout, spec } = planner;
   const { rows } = shape;
   const kvRow = spec.kvHeads * layout.dHead;
@@ -49,15 +53,22 @@ export function allocate(
     reference: shape.logits * layout.vocab,
     dist: shape.results,
   };
-  const used = new Set<string>();
-  for (const op of ops) {
-    if (op.op === 'copy') used.add(op.from).add(op.to);
-    else for (const bind of op.bind) if (bind) used.add(bind.buffer);
-  }
-  for (const name of used) {
-    if (shared(name)) continue;
+  const out = new Map<string, number>();
+  for (const name of buffersOf(ops)) {
     const size = words[name];
-    if (size !== undefined) pool.need(name, 4 * size);
-    else if (/^kv(\.\d+)?$/.test(name)) pool.need(name, 8 * kvHalfWords(shape.cache, spec, layout));
+    if (size !== undefined) out.set(name, 4 * size);
+    else if (/^kv(\.\d+)?$/.test(name)) out.set(name, 8 * kvHalfWords(shape.cache, spec, layout));
   }
+  return out;
+}
+
+/** `shared`: buffers that a parent of the pool holds already. */
+export function allocate(
+  planner: Planner,
+  shape: ScratchShape,
+  ops: readonly Op[],
+  pool: Pool,
+  shared: (name: string) => boolean = () => false,
+): void {
+  for (const [name, bytes] of scratchBytes(planner, shape, ops)) if (!shared(name)) pool.need(name, bytes);
 }

@@ -187,6 +187,8 @@ export const fakeEngine: EngineApi = {
     ),
   gradient: () => Promise.reject(new LabError('internal', 'The toy engine has no backward pass.', '')),
   attribution: () => Promise.reject(new LabError('internal', 'The toy engine has no backward pass.', '')),
+  planAttribution: () => Promise.reject(noSweeps()),
+  explainAttribution: () => Promise.reject(noSweeps()),
   unembedding: (token) => Promise.resolve(direction(token)),
   open: (request) => {
     const id = crypto.randomUUID();

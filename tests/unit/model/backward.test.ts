@@ -1,6 +1,6 @@
 /** The pure parts of the backward pass: a metric's slope, edits as gradients meet them, and the plan, without a GPU. */
 import { describe, expect, test } from 'vitest';
-import { adjointEdits } from '../../../workers/model/backward/adjoint';
+import { adjointEdits, inOrder } from '../../../workers/model/backward/adjoint';
 import { metricGradient } from '../../../workers/model/backward/metric-gradient';
 import { planBackward } from '../../../workers/model/backward/plan';
 import type { PlacedEdit } from '../../../workers/model/edits';
@@ -92,9 +92,15 @@ describe('edits of a gradient', () => {
     expect(adjointEdits([cap], () => [])).toEqual([]);
   });
 
-  test('those of dictionaries are refused', () => {
-    const latent = placed(editOf(z, { kind: 'latent', dictionary: 'd', latent: 1, op: 'set', value: 0 }));
-    expect(() => adjointEdits([latent], () => [])).toThrow(expect.objectContaining({ code: 'option-unsupported' }) as Error);
+  test('those of dictionaries stay as they are, but for a splice that keeps its error; latents of one dictionary act where the first of them stands', () => {
+    const latent = (latent: number, dictionary = 'd'): PlacedEdit =>
+      placed(editOf(z, { kind: 'latent', dictionary, latent, op: 'set', value: 1 }));
+    const splice = (keepError: boolean): PlacedEdit => placed(editOf(z, { kind: 'splice', dictionary: 'd', keepError }));
+    expect(adjointEdits([latent(1), splice(true), splice(false)], () => [])).toEqual([splice(false), latent(1)]);
+    const project = placed(editOf(z, { kind: 'project', vector, keep: 0 }));
+    const elsewhere = { ...latent(4), sequence: 1 };
+    const list = [latent(1), project, latent(9, 'other'), elsewhere, latent(2)];
+    expect(inOrder(list)).toEqual([latent(1), latent(2), project, latent(9, 'other'), elsewhere]);
   });
 });
 

@@ -4,9 +4,9 @@
  * of resid_pre the patched stream is itself what it enters with.
  */
 import { overHook, type Cell, type Over } from '../../model/causal/grid';
+import type { Side } from '../../model/causal/sides';
 import type { Patch, Sequence } from '../../model/run';
 import type { Entry } from './chunks';
-import type { Side } from './runs';
 import { patchOf, type HookRows, type Other } from './values';
 
 /** What a pair's cells are made from, layer by layer. */

@@ -10,6 +10,8 @@ import { isNeurons, type AnyDictionary } from '../../dictionary/neurons';
 import { checkLatent, isTranscoder } from '../../dictionary/spec';
 import { LabError } from '../../errors';
 import { listWords, readList } from '../../kernels/dictionary';
+import type { EngineSweep } from '../../contract-sweep';
+import { largest } from '../../model/causal/largest';
 import { findHook } from '../../model/hooks';
 import type { Measure, Patch } from '../../model/run';
 import type { Runtime } from '../../model/runtime';
@@ -17,8 +19,6 @@ import { readMatrixRows } from '../../model/weight-words';
 import type { Ran } from './runs';
 import { hookRows, type HookRows } from './values';
 
-/** Latents of a grid, where the caller names none. */
-const MOST = 256;
 /** Decoder rows read back at once. */
 const ROWS = 64;
 
@@ -52,27 +52,51 @@ export function valuesOf(model: Runtime, d: AnyDictionary, ran: Ran, tokens: num
   return { active, values: (latent) => Float64Array.from({ length: tokens }, (_, p) => data[p * width + latent] ?? 0) };
 }
 
-/** The latents asked for, or those active in either run of any pair, by the largest |difference| at a position. */
-export function chosen(
-  d: AnyDictionary,
-  pairs: readonly { base: ReturnType<typeof valuesOf>; other: ReturnType<typeof valuesOf> }[],
-  asked: readonly number[] | undefined,
-): number[] {
+/** What becomes of each latent in one pair: the values there, those that are put there, and which are active in either. */
+export interface Change {
+  from: Values;
+  to: Values;
+  active: ReadonlySet<number>;
+}
+
+/** The latents asked for, or those active, by the largest |difference| at a position from what is put there. */
+export function chosen(d: AnyDictionary, pairs: readonly Change[], asked: readonly number[] | undefined): number[] {
   if (asked) {
     asked.forEach((latent) => checkLatent(d.spec, latent));
     return [...asked];
   }
-  const ranked = new Map<number, number>();
-  for (const { base, other } of pairs)
-    for (const latent of new Set([...base.active, ...other.active])) {
-      const there = other.values(latent);
-      const most = base.values(latent).reduce((max, value, p) => Math.max(max, Math.abs(value - (there[p] ?? 0))), 0);
-      ranked.set(latent, Math.max(most, ranked.get(latent) ?? 0));
-    }
-  return [...ranked]
-    .sort((a, b) => b[1] - a[1] || a[0] - b[0])
-    .slice(0, MOST)
-    .map(([latent]) => latent);
+  return largest(
+    pairs.map(({ from, to, active }) => ({
+      active,
+      difference: (latent) => {
+        const there = to(latent);
+        return from(latent).reduce((max, value, p) => Math.max(max, Math.abs(value - (there[p] ?? 0))), 0);
+      },
+    })),
+  );
+}
+
+/** Of every pair, in the order of the pairs: what is put there is the other run's, or what `ablate` says. */
+export function changesOf(
+  pairs: readonly { base: ReturnType<typeof valuesOf>; other: ReturnType<typeof valuesOf>; tokens: number }[],
+  ablate: EngineSweep['ablate'],
+): Change[] {
+  const means = new Map<number, number>();
+  const mean = (latent: number): number => {
+    const known = means.get(latent);
+    if (known !== undefined) return known;
+    const all = pairs.flatMap(({ base }) => [...base.values(latent)]);
+    const found = all.reduce((sum, value) => sum + value, 0) / all.length;
+    means.set(latent, found);
+    return found;
+  };
+  return pairs.map(({ base, other, tokens }, i): Change => {
+    const from = base.values;
+    if (ablate === 'zero') return { from, to: () => new Float64Array(tokens), active: base.active };
+    if (ablate === 'mean') return { from, to: (latent) => new Float64Array(tokens).fill(mean(latent)), active: base.active };
+    const source = ablate === 'resample' && pairs.length > 1 ? (pairs[(i + 1) % pairs.length]?.base ?? other) : other;
+    return { from, to: source.values, active: new Set([...base.active, ...source.active]) };
+  });
 }
 
 /** Each latent's row of W_dec as the hook's numbers stand, its gain divided out. Empty for neurons. */

@@ -2,6 +2,7 @@
 import type { EngineSweep } from '../../contract-sweep';
 import type { AnyDictionary } from '../../dictionary/neurons';
 import { gridOf, latentGrid, type Cell, type Over } from '../../model/causal/grid';
+import { MOST_LATENTS } from '../../model/causal/largest';
 import { firstDifference } from '../../model/causal/pairs';
 import { metricPosition } from '../../model/causal/metric';
 import type { Layout } from '../../model/layout';
@@ -9,9 +10,6 @@ import type { ModelSpec } from '../../model/spec';
 import type { Laid } from './cells';
 import { baselineRows, chunksOf, rowLayers, type Limits, type Shape } from './chunks';
 import { latentLayer } from './latents';
-
-/** Latents that a grid has at most where none are named; how many there are is known once the pair was run. */
-const MOST = 256;
 
 export interface RowsPlanned {
   cells: number;
@@ -63,6 +61,7 @@ function cellsOf(
   if ('over' in swept && grid !== 'latent') return gridOf(spec, swept.over, grid, tokens).cells;
   if ('over' in swept) return [];
   const d = swept.dictionary;
-  const named = latents ?? Array.from({ length: Math.min(MOST, d.spec.latents) }, (_, i) => i);
+  // How many there are is known once the pair was run.
+  const named = latents ?? Array.from({ length: Math.min(MOST_LATENTS, d.spec.latents) }, (_, i) => i);
   return latentGrid(latentLayer(d), named).cells;
 }

@@ -3,24 +3,15 @@
  * corrupted one to denoise, the clean one to noise); its residuals come back, its keys and values stay on the GPU under a name.
  */
 import type { Tensor } from '../../api';
-import type { EngineEdit } from '../../contract';
 import { LabError } from '../../errors';
 import type { Op, Runner } from '../../gpu/commands';
 import { metricOf, metricPosition, type ResolvedMetric } from '../../model/causal/metric';
 import type { Measured } from '../../model/collect';
+import type { Sides, Which } from '../../model/causal/sides';
 import { planBatch, runBatch, type Measure, type Sequence, type Together } from '../../model/run';
 import type { Runtime } from '../../model/runtime';
 
-/** One run of a pair: its tokens, and the edits in force. */
-export interface Side {
-  ids: readonly number[];
-  edits: readonly EngineEdit[];
-}
-export interface Sides {
-  clean: Side;
-  corrupted: Side;
-}
-export type Which = keyof Sides;
+export type { Which } from '../../model/causal/sides';
 export const otherOf = (which: Which): Which => (which === 'clean' ? 'corrupted' : 'clean');
 
 export interface Ran {

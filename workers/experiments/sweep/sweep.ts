@@ -13,6 +13,7 @@ import { LabError } from '../../errors';
 import { gridOf, latentGrid, overHook, type Cell, type CellGrid, type Over } from '../../model/causal/grid';
 import { metricFor, metricOf } from '../../model/causal/metric';
 import { checkPairs } from '../../model/causal/pairs';
+import { sidesOf, type Sides } from '../../model/causal/sides';
 import { findHook } from '../../model/hooks';
 import { planBatch, runBatch, type Sequence, type Together } from '../../model/run';
 import type { Runtime } from '../../model/runtime';
@@ -20,21 +21,9 @@ import type { Grid } from '../../api';
 import { chunksOf, type Limits, type Shape } from './chunks';
 import type { AnyDictionary } from '../../dictionary/neurons';
 import { sequenceOf, type Laid, type Stock } from './cells';
-import { chosen, decoderRows, latentLayer, latentMeasure, latentPatch, valuesOf } from './latents';
+import { changesOf, chosen, decoderRows, latentLayer, latentMeasure, latentPatch, valuesOf } from './latents';
 import { gathered, type PairValues } from '../../model/causal/gathered';
-import {
-  counting,
-  explainPair,
-  otherOf,
-  pairOf,
-  referenceOf,
-  rowsOf,
-  runPair,
-  type PairCall,
-  type PairRuns,
-  type Sides,
-  type Which,
-} from './runs';
+import { counting, explainPair, otherOf, pairOf, referenceOf, rowsOf, runPair, type PairCall, type PairRuns, type Which } from './runs';
 import { firstChange, hookRows, meanRows, type HookRows, type Other } from './values';
 
 /** What a sweep computes with: told anew each turn, since a device may have come back. */
@@ -122,7 +111,7 @@ export class SweepRun {
     return {
       sides,
       base,
-      metric: metricFor(request.metric, request.pairs[index]),
+      metric: metricFor(request.metric, sides),
       taps: { base: [...new Set([...streams, ...hooks])], other: own ? [] : hooks },
       measures: dictionary ? [latentMeasure(dictionary)] : [],
       as: `${this.name}.${index}`,
@@ -210,27 +199,17 @@ export class SweepRun {
     const info = findHook(model.planner.hooks, d.spec.hookOut);
     const both = pairs.map((pair, i) => {
       const tokens = this.sides[i]?.clean.ids.length ?? 0;
-      const other = ablate && ablate !== 'resample' ? base : otherOf(base);
-      return { tokens, base: valuesOf(model, d, pair[base], tokens), other: valuesOf(model, d, pair[other], tokens) };
+      const of = (which: Which) => valuesOf(model, d, pair[which], tokens);
+      const own = of(base);
+      return { tokens, base: own, other: ablate === 'zero' || ablate === 'mean' ? own : of(otherOf(base)) };
     });
-    if (this.latents.length === 0) this.latents = chosen(d, both, request.latents);
+    const changes = changesOf(both, ablate);
+    if (this.latents.length === 0) this.latents = chosen(d, changes, request.latents);
     this.latentCells = latentGrid(latentLayer(d), this.latents);
     const decoder = await decoderRows(model, d, this.latents);
-    const mean = (latent: number): number => {
-      const all = both.flatMap((each) => [...each.base.values(latent)]);
-      return all.reduce((sum, value) => sum + value, 0) / all.length;
-    };
     return pairs.map((pair, i): Stock => {
       const rows = hookRows(pair[base].taps[d.spec.hookOut], info);
-      const own = both[i];
-      const to = (latent: number): Float64Array => {
-        const tokens = own?.tokens ?? 0;
-        if (ablate === 'zero') return new Float64Array(tokens);
-        if (ablate === 'mean') return new Float64Array(tokens).fill(mean(latent));
-        const from = ablate === 'resample' && both.length > 1 ? both[(i + 1) % both.length]?.base : own?.other;
-        return from?.values(latent) ?? new Float64Array(tokens);
-      };
-      const from = (latent: number): Float64Array => own?.base.values(latent) ?? new Float64Array(0);
+      const { from, to } = changes[i] ?? { from: () => new Float64Array(0), to: () => new Float64Array(0) };
       return {
         ...this.stockOf(pair, i, model.spec.layers),
         other: [],
@@ -259,7 +238,7 @@ export class SweepRun {
         edits: stock.side.edits,
         load: { as },
         score: {
-          tokens: pairOf(metricFor(request.metric, request.pairs[pair]).tokens),
+          tokens: pairOf(metricFor(request.metric, this.sides[pair]).tokens),
           ...(request.metric.kind === 'kl' ? { reference: { buffer: referenceOf(as) } } : {}),
         },
       },
@@ -306,15 +285,6 @@ export class SweepRun {
     this.ready = undefined;
     model.scratch.drop(`${this.name}.`);
   }
-}
-
-/** Every pair's two runs; of noise, the clean one and each draw. */
-export function sidesOf({ pairs, edits }: Pick<EngineSweep, 'pairs' | 'edits'>, noise: readonly EngineEdit[][]): Sides[] {
-  if (noise.length === 0)
-    return pairs.map(({ clean, corrupted }) => ({ clean: { ids: clean, edits }, corrupted: { ids: corrupted, edits } }));
-  return pairs.flatMap(({ clean }) =>
-    noise.map((draw) => ({ clean: { ids: clean, edits }, corrupted: { ids: clean, edits: [...edits, ...draw] } })),
-  );
 }
 
 export const shapeOf = ({ spec, planner }: Runtime, tokens: number, over: Over | undefined): Shape => ({

@@ -5,14 +5,25 @@
  *   project   the same projection (I − s(1 − keep)v̂v̂ᵀ is symmetric)
  *   cap       a projection to 0 with strength s where x·v̂ was above the cap, nothing elsewhere
  *   replace   times 1 − s where a value came in: a replacement by zeros
- * In reverse order. So the backward pass needs no kernel of its own for edits. Pure but for what `above` looks up.
+ *   latent, splice   themselves, for dictionary/backward.ts to read (a splice that keeps its error is none)
+ * In reverse order. So the backward pass needs no kernel of its own for plain edits. Pure but for what `above` looks up.
  */
-import { LabError } from '../../errors';
 import type { EngineEdit } from '../../contract';
 import type { PlacedEdit } from '../edits';
 
 /** Where the cap edit number `index` of the list was in force: a list of (position, head) pairs, no head where the row is one. */
 export type Above = (index: number) => readonly { position: number; head?: number }[];
+
+/** In the order in which they act: `latent` edits of one dictionary and sequence at one hook together, where the first of them stands (edits.ts does so too). */
+export function inOrder(placed: readonly PlacedEdit[]): PlacedEdit[] {
+  const groups = new Map<string, PlacedEdit[]>();
+  placed.forEach((each, i) => {
+    const { edit, sequence } = each;
+    const key = edit.kind === 'latent' ? `${sequence} ${edit.at} ${edit.dictionary}` : `edit ${i}`;
+    groups.set(key, [...(groups.get(key) ?? []), each]);
+  });
+  return [...groups.values()].flat();
+}
 
 /** The edits of the gradient, in the order in which they apply to it. */
 export function adjointEdits(placed: readonly PlacedEdit[], above: Above): PlacedEdit[] {
@@ -33,12 +44,10 @@ function adjointOf(placed: PlacedEdit, above: () => ReturnType<Above>): PlacedEd
     }
     case 'cap':
       return capped(placed, edit, above());
-    default:
-      throw new LabError(
-        'option-unsupported',
-        `Gradients do not pass through a ${edit.kind} edit yet.`,
-        'Leave edits of dictionaries out of lab.gradient, or differentiate at their hook without them.',
-      );
+    case 'latent':
+      return [placed];
+    case 'splice':
+      return edit.keepError ? [] : [placed];
   }
 }
 

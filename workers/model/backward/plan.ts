@@ -11,8 +11,9 @@ import { linear } from '../../kernels/linear';
 import { edit, NO_SITE, type Site } from '../../kernels/rowwise';
 import { findHook, geometryOf, type Geometry } from '../hooks';
 import { matrixOf } from '../matrices';
-import { ropeBuffer, type Planner } from '../plan';
+import { ropeBuffer, type Inserts, type Planner } from '../plan';
 import { attentionScale, rotaryDims, windowOf } from '../spec';
+import { keptBuffer } from './inserts';
 
 export interface BackwardInput {
   rows: number;
@@ -22,8 +23,11 @@ export interface BackwardInput {
   wanted: readonly number[];
   /** Hooks that the forward's edits touch, */
   edited: ReadonlySet<string>;
-  /** and where the edits of their gradients lie. */
+  /** and where the edits of their gradients lie; in their place, where dictionaries have a part, what is to be done there. */
   sites: ReadonlyMap<string, Site>;
+  inserts?: ReadonlyMap<string, Inserts>;
+  /** Hooks whose values must be kept for those. */
+  reads?: Iterable<string>;
   /** Hooks whose gradients are wanted, and where each is copied to: all rows. */
   at: ReadonlyMap<string, { to: string; offset: number }>;
 }
@@ -35,8 +39,6 @@ export interface BackwardPlan {
   /** Words of each buffer of its own. */
   words: Readonly<Record<string, number>>;
 }
-
-export const keptBuffer = (hook: string): string => `kept.${hook}`;
 
 export function planBackward(planner: Planner, input: BackwardInput): BackwardPlan {
   return new Backward(planner, input).all();
@@ -54,6 +56,7 @@ class Backward {
   ) {
     this.left = new Set(input.at.keys());
     for (const hook of this.left) findHook(planner.hooks, hook);
+    for (const hook of input.reads ?? []) this.keep(hook);
   }
 
   all(): BackwardPlan {
@@ -62,6 +65,7 @@ class Backward {
     if (this.left.size > 0) {
       // A sum: each has the sum's gradient, and nothing lies below for their edits to matter to.
       this.tap('hook_pos_embed', 'g.resid');
+      this.reads('hook_embed', 'g.resid');
       this.tap('hook_embed', 'g.resid');
     }
     const last = this.ops.findLastIndex((op) => op.op === 'copy' && op.to.startsWith('read.'));
@@ -116,11 +120,23 @@ class Backward {
 
   /** The gradient at a hook lies in `buffer` now: copied out where it is asked for, then through the hook's edits. */
   private hook(name: string, buffer: string): void {
+    this.reads(name, buffer);
     this.tap(name, buffer);
-    const site = this.input.sites.get(name) ?? NO_SITE;
-    if (!site.count) return;
-    const { rowStride, stride, width, units, keys: causal } = this.geometry(name);
-    this.ops.push(edit({ rows: this.input.rows, hook: name, x: buffer, site, rowStride, stride, width, units, causal }));
+    const { rows, sites, inserts } = this.input;
+    for (const step of inserts?.get(name)?.steps ?? [sites.get(name) ?? NO_SITE]) {
+      if (typeof step === 'function') this.ops.push(...step({ hook: name, buffer, rows }));
+      else if (step.count) {
+        const { rowStride, stride, width, units, keys: causal } = this.geometry(name);
+        this.ops.push(edit({ rows, hook: name, x: buffer, site: step, rowStride, stride, width, units, causal }));
+      }
+    }
+  }
+  /** What comes to a hook's gradient from dictionaries that read there and write further on. */
+  private reads(name: string, buffer: string): void {
+    for (const read of this.input.inserts?.get(name)?.reads ?? []) this.ops.push(...read({ hook: name, buffer, rows: this.input.rows }));
+  }
+  private changed(name: string): boolean {
+    return this.input.sites.has(name) || this.input.inserts?.has(name) === true;
   }
   private tap(name: string, buffer: string): void {
     const tap = this.input.at.get(name);
@@ -202,7 +218,7 @@ class Backward {
   /** From the stream's gradient to that at what a branch's last projection wrote: its hook's edits, and its own norm where it has one. */
   private branch(from: string, hook: string, name: string, post: string, x: string): string {
     let at = from;
-    if (this.input.sites.has(hook)) {
+    if (this.changed(hook)) {
       this.copy(from, 'g.out', this.streamBytes(), hook);
       at = 'g.out';
     }
@@ -278,11 +294,11 @@ class Backward {
   /** A hook whose gradient lies behind another's: taken to a buffer of its own and back where its edits change it. */
   private hookAt(name: string, buffer: string, word: number): void {
     const tap = this.input.at.get(name);
-    if (!tap && !this.input.sites.has(name)) return;
+    if (!tap && !this.changed(name)) return;
     const bytes = 4 * this.input.rows * this.geometry(name).rowStride;
     this.copy(buffer, 'g.post', bytes, name, 4 * word);
     this.hook(name, 'g.post');
-    if (this.input.sites.has(name)) this.copy('g.post', buffer, bytes, name, 0, 4 * word);
+    if (this.changed(name)) this.copy('g.post', buffer, bytes, name, 0, 4 * word);
   }
 
   private attention(layer: number, from: string): void {

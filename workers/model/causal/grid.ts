@@ -60,7 +60,12 @@ const WHICH: Readonly<Record<GridKind, (over: Over) => boolean>> = {
 };
 
 /** `sweep-grid` where the two do not go together, or the model has no such hook. */
-export function checkGrid(spec: ModelSpec, over: Over | { dictionary: string }, grid: GridKind): void {
+export function checkGrid(
+  spec: ModelSpec,
+  over: Over | { dictionary: string },
+  grid: GridKind,
+  ablate?: NonNullable<SweepRequest['ablate']>,
+): void {
   const wrong = (message: string, hint: string): LabError => new LabError('sweep-grid', message, hint);
   const kinds = Object.keys(WHICH);
   if (!kinds.includes(grid)) throw wrong(`“${grid}” is no grid.`, `The grids are ${kinds.join(', ')}.`);
@@ -77,6 +82,11 @@ export function checkGrid(spec: ModelSpec, over: Over | { dictionary: string }, 
     const fits = kinds.filter((kind) => WHICH[kind as GridKind](over));
     throw wrong(`${over} has no ${grid} grid.`, `Of ${over} there are: ${fits.join(', ')}.`);
   }
+  if (over === 'pattern' && ablate === 'mean')
+    throw wrong(
+      'Patterns of different queries have no common keys to average over.',
+      "Ablate z by its mean, or the pattern by 'zero' or 'resample'.",
+    );
   if (over === 'resid_mid' && (spec.block.parallel || spec.dMlp === 0))
     throw wrong(
       'This model has no hook_resid_mid.',

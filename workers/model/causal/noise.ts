@@ -4,10 +4,10 @@
  */
 import type { EngineEdit } from '../../contract';
 import type { EngineNoise } from '../../contract-sweep';
-import { metricPosition } from '../../model/causal/metric';
-import { matrixOf } from '../../model/matrices';
-import type { Runtime } from '../../model/runtime';
-import { eachStretch } from '../../model/weight-words';
+import { metricPosition } from './metric';
+import { matrixOf } from '../matrices';
+import type { Runtime } from '../runtime';
+import { eachStretch } from '../weight-words';
 
 /** Of all the entries of the embedding table, in float64. */
 export async function embeddingDeviation(model: Runtime, stop?: () => void): Promise<number> {
