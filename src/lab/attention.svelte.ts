@@ -5,6 +5,7 @@
 import type { Edit, HeadCircuit, HeadScores, Lab, Tensor } from '../../workers/api';
 import type { Bench } from './bench.svelte';
 import { labError } from './jobs';
+import { attentionLines } from './script-causal';
 import { inOrder, lengths, mapOf, mostPositions, nameOf, weightedMap, type Head, type Score } from './heads';
 import { troubleOf, type Trouble } from './trouble';
 
@@ -31,6 +32,8 @@ export class AttentionStore {
   busy = $state(false);
   problem = $state.raw<Trouble | undefined>();
   scoring = $state.raw<{ done: number; of: number } | undefined>();
+  /** The circuit that is in sight. */
+  circuitOpen = $state<'ov' | 'qk' | undefined>();
   scoresProblem = $state.raw<Trouble | undefined>();
   circuitProblem = $state.raw<Trouble | undefined>();
   #scores = $state.raw<{ model: string; edited: boolean; scores: HeadScores } | undefined>();
@@ -99,11 +102,7 @@ export class AttentionStore {
       });
     };
     try {
-      // Which part of a text was its prompt, the run is told; a position that is not among its tokens is nobody's.
-      const within = dials
-        .edits()
-        .map((edit) => (Array.isArray(edit.where) ? { ...edit, where: edit.where.filter((p: number) => p < ids.length) } : edit));
-      const edited = await ask(within);
+      const edited = await ask(this.#within(ids.length));
       if (ticket !== this.#ticket) return;
       const baseline = dials.active && dials.compare ? await ask([]) : undefined;
       if (ticket !== this.#ticket) return;
@@ -117,6 +116,13 @@ export class AttentionStore {
     } finally {
       if (ticket === this.#ticket) this.busy = false;
     }
+  }
+
+  /** A position that is not among the run's tokens is nobody's. */
+  #within(tokens: number): Edit[] {
+    return this.bench.dials
+      .edits()
+      .map((edit) => (Array.isArray(edit.where) ? { ...edit, where: edit.where.filter((p: number) => p < tokens) } : edit));
   }
 
   /** Scores every head on random tokens said twice, as the dials have the model now. */
@@ -142,6 +148,19 @@ export class AttentionStore {
   }
   cancel(): void {
     this.#abort?.abort();
+  }
+
+  /** What is on the screen, as calls. */
+  script(): readonly string[] | undefined {
+    const ids = this.tokens.map(({ id }) => id);
+    if (ids.length === 0) return undefined;
+    const edits = this.shown === 'baseline' ? [] : this.#within(ids.length);
+    return attentionLines({
+      run: { prompt: ids, promptLength: Math.min(this.bench.prompt.ids.length, ids.length), edits },
+      ...this.head,
+      scored: this.scores !== undefined,
+      circuit: this.circuitOpen,
+    });
   }
 
   circuitKey(circuit: 'ov' | 'qk'): string {
@@ -172,6 +191,10 @@ export function attentionOf(bench: Bench): AttentionStore {
   const found = made.get(bench);
   if (found) return found;
   // In a root of its own: what is derived in a component would end with it.
-  $effect.root(() => void made.set(bench, new AttentionStore(bench.lab, bench)));
+  $effect.root(() => {
+    const store = new AttentionStore(bench.lab, bench);
+    made.set(bench, store);
+    bench.opened = { ...bench.opened, attention: store };
+  });
   return attentionOf(bench);
 }

@@ -5,6 +5,7 @@
 import type { DictionaryInfo, Grid, Lab, PatchPart, PatchSetResult } from '../../workers/api';
 import type { Token } from './contrast';
 import { cellName, correlation, effectOf, latentOf, partOf, ranked, reach } from './grids';
+import { isNeurons } from './neurons';
 import { editsOf, sidesOf } from './patch-cell';
 import { ablationOf, isPath, kindOf, noised, type Request } from './patch-question';
 import { quoted } from './pieces';
@@ -79,8 +80,9 @@ export class PatchAnswer {
     const { grid } = this;
     if (!grid) return '';
     const latent = latentOf(grid, cell);
-    const label = latent === undefined ? undefined : this.asked.label?.(latent);
-    const name = cellName(grid, cell, (position) => quoted(this.asked.clean[position]?.piece ?? ''));
+    if (latent === undefined) return cellName(grid, cell, (position) => quoted(this.asked.clean[position]?.piece ?? ''));
+    const label = this.asked.label?.(latent);
+    const name = `${isNeurons(this.asked.dictionary?.id) ? 'neuron' : 'latent'} ${latent}`;
     return label === undefined ? name : `${label} · ${name}`;
   }
   /** What a cell takes from the other run, where that is a patch that can be made by itself: a noised run is a mean of many, a path is two runs. */

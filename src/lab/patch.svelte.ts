@@ -15,6 +15,7 @@ import { PathChoice } from './patch-path.svelte';
 import { isPath, type Request, type SweepAsked } from './patch-question';
 import { suggested } from './patch-suggest';
 import { readJson } from './patch-kept';
+import { patchLines } from './script-causal';
 import { Writes } from './patch-writes.svelte';
 import { quoted } from './pieces';
 import { troubleOf, type Trouble } from './trouble';
@@ -148,7 +149,7 @@ export class PatchStore {
   }
   request: Request | undefined = $derived.by(() => {
     const base = this.metricNow;
-    if (!base || !this.ready) return undefined;
+    if (!base || !this.ready || this.uneven) return undefined;
     const edits = this.#edits;
     const common = { ...this.#asTexts(base), direction: this.direction, ...(edits ? { edits } : {}) };
     const { model } = this.bench.machine;
@@ -174,6 +175,13 @@ export class PatchStore {
     const own = ownMetric(metric, first) ?? metric;
     return { clean: ids(first.clean), corrupted: ids(first.corrupted), ...(pairs.length ? { pairs } : {}), metric: own };
   }
+  /** Pairs of unequal lengths have no positions in common: what to do is said. */
+  uneven: string = $derived.by(() => {
+    const lengths = this.pairs.good.map(({ clean }) => clean.length);
+    const [least, most] = [Math.min(...lengths), Math.max(...lengths)];
+    if (!this.many || least === most || this.path.on || !/position|dest/.test(this.grid)) return '';
+    return `The pairs have ${least} to ${most} tokens, and this grid has a cell for each: take layer × head, or pairs that are as long.`;
+  });
   key: string = $derived(JSON.stringify(this.request ?? null));
   planNow: SweepPlan | undefined = $derived(this.plan?.of === this.key ? this.plan.plan : undefined);
   /** The answer is about another question than the one that stands above it. */
@@ -287,6 +295,20 @@ export class PatchStore {
   cancel(): void {
     this.#abort?.abort();
   }
+  /** The question as calls; none while it is not whole. */
+  script(): readonly string[] | undefined {
+    const { request, method, writes } = this;
+    if (!request) return undefined;
+    const [first] = this.many ? this.pairs.good : [];
+    const said = (tokens: readonly Token[]) => tokens.map(({ piece }) => piece).join('');
+    const { clean, corrupted } = first ?? { clean: this.clean, corrupted: this.noise.on ? this.clean : this.corrupted };
+    return patchLines({
+      request,
+      methods: method === 'both' ? ['exact', 'attribution'] : [method],
+      texts: [said(clean), said(corrupted)],
+      attribute: writes.open ? writes.request : undefined,
+    });
+  }
 
   /** The demo's own pair, where the bench holds nothing of the person's. */
   example(): boolean {
@@ -340,6 +362,7 @@ export function patchOf(bench: Bench): PatchStore {
     const store = new PatchStore(bench.lab, bench);
     store.restore();
     made.set(bench, store);
+    bench.opened = { ...bench.opened, patch: store };
   });
   return patchOf(bench);
 }
