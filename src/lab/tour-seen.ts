@@ -1,8 +1,6 @@
 /** What the tour looks at in instruments that come late: where the chosen head looks and what silencing did; what patching found and what was made of it. Types of them alone. */
 import type { AttentionStore } from './attention.svelte';
 import type { Dial } from './dial';
-import { nameOf } from './heads';
-import { indicesOf } from './grids';
 import type { PatchStore } from './patch.svelte';
 
 export interface SeenHeads {
@@ -37,7 +35,7 @@ export function seenHeads(store: AttentionStore, dials: readonly Dial[], names: 
   const map = store.map(store.head);
   const looks = store.tokens.map(({ piece }, i) => (names.includes(piece) ? map(last, i) : 0));
   return {
-    name: nameOf(store.head),
+    name: `${store.head.layer}.${store.head.head}`,
     looks: Math.max(0, ...looks.filter(Number.isFinite)),
     answer: answer.piece,
     before: answer.probability,
@@ -49,7 +47,7 @@ export function seenHeads(store: AttentionStore, dials: readonly Dial[], names: 
 export function seenPatch(store: PatchStore, dials: readonly Dial[]): SeenPatch {
   const { answer } = store;
   const at = answer?.selected;
-  const layer = answer?.grid && at !== undefined ? indicesOf(answer.grid.value.shape, at)[0] : undefined;
+  const layer = answer?.grid && at !== undefined ? Math.floor(at / (answer.grid.value.shape[1] ?? 1)) : undefined;
   const says = answer?.detail?.cell === at ? answer?.detail?.top[0]?.piece : undefined;
   const other = JSON.stringify(store.corrupted.map(({ id }) => id));
   return {
