@@ -79,7 +79,7 @@ export type Receiver = { layer: number; head: number; input: 'q' | 'k' | 'v' } |
  * Extension. Path patching (Wang et al. 2022; Goldowsky-Dill et al. 2023): each sender's output is taken from the other run, everything between it and the receivers is
  * kept as it was but for what the direct path changes, and only the receivers see it. Axes: layer × head, with a last column “MLP”.
  */
-export interface PathRequest extends Pick<SweepRequest, 'clean' | 'corrupted' | 'pairs' | 'bos' | 'metric' | 'direction'> {
+export interface PathRequest extends Pick<SweepRequest, 'clean' | 'corrupted' | 'pairs' | 'bos' | 'metric' | 'direction' | 'edits'> {
   receivers: readonly Receiver[];
   positions?: readonly number[]; // of the senders; all unless given
   throughMlps?: boolean; // are MLPs between sender and receiver recomputed? false unless given: MLPs are kept, as heads are

@@ -5,14 +5,20 @@
 import type { Edit, HeadCircuit, HeadScores, Lab, Tensor } from '../../workers/api';
 import type { Bench } from './bench.svelte';
 import { labError } from './jobs';
+import { attentionLines } from './script-causal';
 import { inOrder, lengths, mapOf, mostPositions, nameOf, weightedMap, type Head, type Score } from './heads';
 import { troubleOf, type Trouble } from './trouble';
+
+/** Candidates that are read after the text: enough to find the answer among them when it has lost. */
+const SAID = 20;
 
 export interface Layer {
   pattern: Tensor;
   norms: Tensor;
 }
 /** A head's circuit, and whose it is: the model's id, the head and which of the two. */
+/** What the model goes on with, likeliest first. */
+export type Says = readonly { id: number; piece: string; probability: number }[];
 export interface ReadCircuit {
   of: string;
   circuit: HeadCircuit;
@@ -28,9 +34,13 @@ export class AttentionStore {
   tokens = $state.raw<{ id: number; piece: string }[]>([]);
   edited = $state.raw<Layer[]>([]);
   baseline = $state.raw<Layer[] | undefined>();
+  /** After the last token that is shown: with the dials, and without where that was read. */
+  says = $state.raw<{ edited: Says; baseline?: Says }>({ edited: [] });
   busy = $state(false);
   problem = $state.raw<Trouble | undefined>();
   scoring = $state.raw<{ done: number; of: number } | undefined>();
+  /** The circuit that is in sight. */
+  circuitOpen = $state<'ov' | 'qk' | undefined>();
   scoresProblem = $state.raw<Trouble | undefined>();
   circuitProblem = $state.raw<Trouble | undefined>();
   #scores = $state.raw<{ model: string; edited: boolean; scores: HeadScores } | undefined>();
@@ -88,27 +98,27 @@ export class AttentionStore {
     const ids = tokens.map(({ id }) => id);
     const layers = Array.from({ length: model.layers }, (_, layer) => layer);
     const at = (layer: number, hook: string) => `blocks.${layer}.attn.${hook}`;
-    const ask = async (edits: Edit[]): Promise<Layer[]> => {
+    const ask = async (edits: Edit[]): Promise<{ layers: Layer[]; says: Says }> => {
       const taps = layers.flatMap((layer) => [at(layer, 'hook_pattern'), at(layer, 'hook_v')]);
-      const found = (
-        await this.lab.run({ prompt: ids, promptLength: Math.min(prompt.ids.length, ids.length), taps, edits, logits: 'none' })
-      ).taps;
-      return layers.flatMap((layer) => {
+      const promptLength = Math.min(prompt.ids.length, ids.length);
+      const { taps: found, top } = await this.lab.run({ prompt: ids, promptLength, taps, edits, logits: { top: SAID } });
+      const [next, p] = [top?.ids.at(-1) ?? [], top?.probabilities.at(-1) ?? []];
+      const named = await Promise.all(next.map((id) => this.lab.token(id)));
+      const says = named.map(({ id, piece }, i) => ({ id, piece, probability: p[i] ?? 0 }));
+      const read = layers.flatMap((layer) => {
         const [pattern, v] = [found[at(layer, 'hook_pattern')], found[at(layer, 'hook_v')]];
         return pattern && v ? [{ pattern, norms: lengths(v) }] : [];
       });
+      return { layers: read, says };
     };
     try {
-      // Which part of a text was its prompt, the run is told; a position that is not among its tokens is nobody's.
-      const within = dials
-        .edits()
-        .map((edit) => (Array.isArray(edit.where) ? { ...edit, where: edit.where.filter((p: number) => p < ids.length) } : edit));
-      const edited = await ask(within);
+      const edited = await ask(this.#within(ids.length));
       if (ticket !== this.#ticket) return;
       const baseline = dials.active && dials.compare ? await ask([]) : undefined;
       if (ticket !== this.#ticket) return;
-      this.edited = edited;
-      this.baseline = baseline;
+      this.edited = edited.layers;
+      this.baseline = baseline?.layers;
+      this.says = { edited: edited.says, ...(baseline ? { baseline: baseline.says } : {}) };
       this.tokens = tokens;
       this.problem = undefined;
       if (this.key !== undefined && this.key >= ids.length) this.key = undefined;
@@ -117,6 +127,13 @@ export class AttentionStore {
     } finally {
       if (ticket === this.#ticket) this.busy = false;
     }
+  }
+
+  /** A position that is not among the run's tokens is nobody's. */
+  #within(tokens: number): Edit[] {
+    return this.bench.dials
+      .edits()
+      .map((edit) => (Array.isArray(edit.where) ? { ...edit, where: edit.where.filter((p: number) => p < tokens) } : edit));
   }
 
   /** Scores every head on random tokens said twice, as the dials have the model now. */
@@ -142,6 +159,19 @@ export class AttentionStore {
   }
   cancel(): void {
     this.#abort?.abort();
+  }
+
+  /** What is on the screen, as calls. */
+  script(): readonly string[] | undefined {
+    const ids = this.tokens.map(({ id }) => id);
+    if (ids.length === 0) return undefined;
+    const edits = this.shown === 'baseline' ? [] : this.#within(ids.length);
+    return attentionLines({
+      run: { prompt: ids, promptLength: Math.min(this.bench.prompt.ids.length, ids.length), edits },
+      ...this.head,
+      scored: this.scores !== undefined,
+      circuit: this.circuitOpen,
+    });
   }
 
   circuitKey(circuit: 'ov' | 'qk'): string {
@@ -172,6 +202,10 @@ export function attentionOf(bench: Bench): AttentionStore {
   const found = made.get(bench);
   if (found) return found;
   // In a root of its own: what is derived in a component would end with it.
-  $effect.root(() => void made.set(bench, new AttentionStore(bench.lab, bench)));
+  $effect.root(() => {
+    const store = new AttentionStore(bench.lab, bench);
+    made.set(bench, store);
+    bench.opened = { ...bench.opened, attention: store };
+  });
   return attentionOf(bench);
 }

@@ -4,6 +4,7 @@
  */
 import { getContext, setContext, untrack } from 'svelte';
 import type { DictionaryInfo, Lab, ModelInfo, TextInfo, VectorInfo } from '../../workers/api';
+import type { AttentionStore } from './attention.svelte';
 import type { LabChange } from './client';
 import type { DemoWorld } from './demo';
 import { onShelf } from './dial';
@@ -14,6 +15,7 @@ import { LabelsStore } from './labels.svelte';
 import { LensStore } from './lens.svelte';
 import { Machine } from './machine.svelte';
 import { isNeurons } from './neurons';
+import type { PatchStore } from './patch.svelte';
 import type { Quiet } from './quiet';
 import { PromptStore } from './prompt.svelte';
 import { saidIn } from './said';
@@ -27,6 +29,12 @@ import { Visit } from './visit.svelte';
 
 /** How long the lab waits for the demo at a first visit, in milliseconds; then it opens without, and the demo comes when it comes. */
 const PATIENCE = 15_000;
+
+/** What an instrument with a store of its own shows of it. */
+export interface Opened extends Partial<Record<Instrument, { script(): readonly string[] | undefined }>> {
+  attention?: AttentionStore;
+  patch?: PatchStore;
+}
 
 export class Bench {
   readonly toasts = new Toasts();
@@ -48,6 +56,8 @@ export class Bench {
   freshDial: string | undefined;
   /** The turn that was just added: its field takes the focus. */
   freshTurn: number | undefined;
+  /** Instruments that come when they are first opened, as others see them: the tour, and the script of what is on the screen. */
+  opened = $state.raw<Opened>({});
   readonly tour: Tour;
   readonly visit: Visit;
   /** A turn is being kept. */

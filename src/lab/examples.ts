@@ -25,10 +25,25 @@ export const CONTRAST: Example & { answer: string } = {
   answer: ' Mara',
 };
 
+export const FACT: Example & { answer: string } = {
+  label: 'A question',
+  prompt: 'Question: Which pet does Mara have?\nAnswer: Mara has a pet',
+  ends: ' parrot.',
+  answer: ' parrot',
+};
+
+/** The same question about somebody else: as many tokens, another pet. */
+export const OTHER_FACT: Example & { answer: string } = {
+  label: 'A question about somebody else',
+  prompt: 'Question: Which pet does Odo have?\nAnswer: Odo has a pet',
+  ends: ' cat.',
+  answer: ' cat',
+};
+
 export const EXAMPLES: readonly Example[] = [
   STORY,
   GIFT,
-  { label: 'A question', prompt: 'Question: Which pet does Mara have?\nAnswer: Mara has a pet', ends: ' parrot.' },
+  FACT,
   {
     label: 'Asking the Guide',
     prompt: 'Visitor: How can I clean a basket?\nGuide:',

@@ -45,15 +45,25 @@ export function indicesOf(shape: readonly number[], flat: number): number[] {
   return out;
 }
 
-/** Which activations a cell takes from the other run; none where no single edit says it (one source of a pattern). */
-export function partOf(over: SweepRequest['over'], grid: Grid, flat: number, kind: GridKind): PatchPart | undefined {
+/** Which activations a cell takes from the other run; none where no single edit says it (one source of a pattern). `writes`: the hook that a dictionary writes to. */
+export function partOf(over: SweepRequest['over'], grid: Grid, flat: number, kind: GridKind, writes?: string): PatchPart | undefined {
   const at = indicesOf(grid.value.shape, flat);
-  if (typeof over === 'object' || kind === 'latent' || kind === 'head-dest-src') return undefined;
+  if (typeof over === 'object') {
+    const latent = latentOf(grid, flat);
+    return writes === undefined || latent === undefined ? undefined : { at: writes, dictionary: over.dictionary, latent };
+  }
+  if (kind === 'latent' || kind === 'head-dest-src') return undefined;
   const [layer = 0, second = 0, third = 0] = at;
   const hook = hookOf(over, layer);
   if (kind === 'layer-position') return { at: hook, positions: [second] };
   if (kind === 'layer-head') return { at: hook, head: second };
   return { at: hook, positions: [second], head: third };
+}
+
+/** The latent that a cell of a latents’ grid is. */
+export function latentOf(grid: Grid, flat: number): number | undefined {
+  const label = grid.axes[0]?.name === 'latent' ? grid.axes[0].labels[flat] : undefined;
+  return label === undefined ? undefined : Number(label);
 }
 
 /** “layer 3, head 1”, with the token where a position is named. */
@@ -62,6 +72,7 @@ export function cellName(grid: Grid, flat: number, token: (position: number) => 
   return grid.axes
     .map(({ name, labels }, axis) => {
       const index = at[axis] ?? 0;
+      if (name === 'head' && labels[index] === 'MLP') return 'MLP';
       if (name === 'position') return `at ${token(index)}, position ${index}`;
       if (name === 'destination') return `from ${token(index)}, position ${index}`;
       if (name === 'source') return `to ${token(index)}, position ${index}`;

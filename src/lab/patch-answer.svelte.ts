@@ -2,9 +2,12 @@
  * What a patching sweep found, and what is asked of it next: one cell's own run, cells gathered and patched together, the approximation's largest cells done exactly. It
  * holds the request it answers, so that what is looked at later is about the same texts, metric and dials.
  */
-import type { Edit, Grid, Lab, PatchPart, PatchSetResult, SweepRequest } from '../../workers/api';
+import type { DictionaryInfo, Grid, Lab, PatchPart, PatchSetResult } from '../../workers/api';
 import type { Token } from './contrast';
-import { cellName, correlation, effectOf, partOf, ranked, reach } from './grids';
+import { cellName, correlation, effectOf, latentOf, partOf, ranked, reach } from './grids';
+import { isNeurons } from './neurons';
+import { editsOf, sidesOf } from './patch-cell';
+import { ablationOf, isPath, kindOf, noised, type Request } from './patch-question';
 import { quoted } from './pieces';
 import { troubleOf, type Trouble } from './trouble';
 
@@ -19,9 +22,13 @@ export interface Kept {
   value: number;
 }
 export interface Asked {
-  request: SweepRequest & { clean: readonly number[]; corrupted: readonly number[] };
+  request: Request;
+  /** The tokens of the pair; of the first, where there is a set of them. */
   clean: readonly Token[];
   corrupted: readonly Token[];
+  /** Whose latents are patched, and what they are called. */
+  dictionary?: DictionaryInfo;
+  label?: (latent: number) => string | undefined;
   /** The metric in words. */
   said: string;
   model: string;
@@ -71,11 +78,23 @@ export class PatchAnswer {
 
   name(cell: number): string {
     const { grid } = this;
-    return grid ? cellName(grid, cell, (position) => quoted(this.asked.clean[position]?.piece ?? '')) : '';
+    if (!grid) return '';
+    const latent = latentOf(grid, cell);
+    if (latent === undefined) return cellName(grid, cell, (position) => quoted(this.asked.clean[position]?.piece ?? ''));
+    const label = this.asked.label?.(latent);
+    const name = `${isNeurons(this.asked.dictionary?.id) ? 'neuron' : 'latent'} ${latent}`;
+    return label === undefined ? name : `${label} · ${name}`;
   }
+  /** What a cell takes from the other run, where that is a patch that can be made by itself: a noised run is a mean of many, a path is two runs. */
   part(cell: number): PatchPart | undefined {
-    const { over, grid: kind } = this.asked.request;
-    return this.grid && partOf(over, this.grid, cell, kind);
+    const { request, dictionary } = this.asked;
+    if (isPath(request) || noised(request) || !this.grid) return undefined;
+    return partOf(request.over, this.grid, cell, kindOf(request), dictionary?.hookOut);
+  }
+  /** Of a set with means over all its pairs, one pair cannot be asked by itself. */
+  get settable(): boolean {
+    const { request } = this.asked;
+    return !(request.pairs?.length && ablationOf(request) === 'mean');
   }
 
   /** Approximate beside exact, cell by cell; the verified ones where there is no exact grid. */
@@ -95,16 +114,18 @@ export class PatchAnswer {
     return correlation(this.pairs().map((pair) => [pair.approximate, pair.exact] as const));
   }
 
-  /** The run with this one cell patched: what it would say. */
+  /** The run with this one cell patched: what it would say. Of a set of pairs, the first. */
   async look(cell: number): Promise<void> {
     this.selected = cell;
     const ticket = ++this.#look;
-    const edit = this.#edit(cell);
-    if (!edit || this.detail?.cell === cell) return;
-    const { request } = this.asked;
+    const part = this.part(cell);
+    if (!part || this.detail?.cell === cell) return;
+    const { request, dictionary } = this.asked;
     try {
-      const prompt = request.direction === 'denoise' ? request.corrupted : request.clean;
-      const { top } = await this.lab.run({ prompt, edits: [...(request.edits ?? []), edit], logits: { top: TOP } });
+      const put = await editsOf(this.lab, part, { ...request, ablate: ablationOf(request) }, dictionary);
+      if (!put || ticket !== this.#look) return;
+      const { base: prompt } = sidesOf(request);
+      const { top } = await this.lab.run({ prompt, edits: [...(request.edits ?? []), ...put], logits: { top: TOP } });
       const at = request.metric.position ?? -1;
       const [ids, probabilities] = [top?.ids.at(at) ?? [], top?.probabilities.at(at) ?? []];
       const named = await Promise.all(ids.map((id) => this.lab.token(id)));
@@ -113,21 +134,6 @@ export class PatchAnswer {
     } catch (thrown) {
       if (ticket === this.#look) this.problem = troubleOf(thrown);
     }
-  }
-
-  #edit(cell: number): Edit | undefined {
-    const part = this.part(cell);
-    if (!part) return undefined;
-    const { clean, corrupted, direction, ablate } = this.asked.request;
-    if (ablate === 'mean') return undefined;
-    const where = part.positions ?? clean.map((_, i) => i);
-    return {
-      kind: 'replace',
-      at: part.at,
-      where: [...where],
-      ...(part.head === undefined ? {} : { head: part.head }),
-      value: ablate === 'zero' ? 'zero' : { prompt: direction === 'denoise' ? clean : corrupted, from: [...where] },
-    };
   }
 
   gathered(cell: number): boolean {
@@ -151,8 +157,13 @@ export class PatchAnswer {
   patchTogether(): Promise<void> {
     const { set } = this;
     return this.#work('Patching them together', set.length, async (signal) => {
-      const found = await this.lab.patchSet({ ...this.#common(), parts: set.map(({ part }) => part) }, { signal });
-      this.together = { of: set, found };
+      this.together = {
+        of: set,
+        found: await this.#patched(
+          set.map(({ part }) => part),
+          signal,
+        ),
+      };
     });
   }
 
@@ -166,7 +177,7 @@ export class PatchAnswer {
       for (const [i, cell] of cells.entries()) {
         const part = this.part(cell);
         if (!part) continue;
-        const { value } = await this.lab.patchSet({ ...this.#common(), parts: [part] }, { signal });
+        const { value } = await this.#patched([part], signal);
         found.set(cell, value);
         this.verified = new Map(found);
         this.working = { what: 'Verifying', done: i + 1, of: cells.length };
@@ -178,9 +189,19 @@ export class PatchAnswer {
     this.#abort?.abort();
   }
 
-  #common() {
-    const { clean, corrupted, metric, edits, direction, ablate } = this.asked.request;
-    return { clean, corrupted, metric, direction, ...(edits ? { edits } : {}), ...(ablate ? { ablate } : {}) };
+  /** Parts patched together; over a set, the mean of its pairs, each asked by itself. A pair whose own value means nothing is left out of it, as in the grid. */
+  async #patched(parts: readonly PatchPart[], signal: AbortSignal): Promise<PatchSetResult> {
+    const { request } = this.asked;
+    const { clean, corrupted, pairs = [], metric, edits, direction } = request;
+    const ablate = ablationOf(request);
+    const common = { direction, ...(edits ? { edits } : {}), ...(ablate ? { ablate } : {}), parts };
+    const found: PatchSetResult[] = [];
+    for (const pair of [{ clean, corrupted }, ...pairs]) found.push(await this.lab.patchSet({ ...common, metric, ...pair }, { signal }));
+    const mean = (of: keyof PatchSetResult) => {
+      const known = found.map((each) => each[of]).filter((x) => of !== 'value' || Number.isFinite(x));
+      return known.reduce((sum, x) => sum + x / known.length, known.length ? 0 : Number.NaN);
+    };
+    return { value: mean('value'), raw: mean('raw'), clean: mean('clean'), corrupted: mean('corrupted') };
   }
 
   async #work(what: string, of: number, work: (signal: AbortSignal) => Promise<void>): Promise<void> {

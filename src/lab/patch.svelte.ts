@@ -1,14 +1,22 @@
 /**
- * The question that Patch asks: the prompt on the bench against a contrast, a metric that tells them apart, what is taken from one into the other, and where. Made with the
- * instrument; kept while the page lives, its choices over a reload.
+ * The question that Patch asks: the prompt on the bench against a contrast (or against itself noised, or a set of such pairs), a metric that tells them apart, what is
+ * taken from one into the other, and where. Made with the instrument; kept while the page lives, its choices over a reload.
  */
-import type { Attribution, Lab, Metric, SweepPlan, SweepRequest } from '../../workers/api';
+import type { DictionaryInfo, Lab, Metric, SweepPlan, SweepRequest } from '../../workers/api';
 import type { Bench } from './bench.svelte';
 import { align, type Token } from './contrast';
 import { CONTRAST, GIFT, isExample } from './examples';
-import { gridsOf, OVER, type GridKind, type Over } from './grids';
+import { gridsOf, OVER, type GridKind } from './grids';
 import { labError } from './jobs';
 import { PatchAnswer, type Asked } from './patch-answer.svelte';
+import { NoiseChoice } from './patch-noise.svelte';
+import { ownMetric, PairSet, tokenOf } from './patch-pairs.svelte';
+import { PathChoice } from './patch-path.svelte';
+import { isPath, type Request, type SweepAsked } from './patch-question';
+import { suggested } from './patch-suggest';
+import { readJson } from './patch-kept';
+import { patchLines } from './script-causal';
+import { Writes } from './patch-writes.svelte';
 import { quoted } from './pieces';
 import { troubleOf, type Trouble } from './trouble';
 
@@ -21,8 +29,8 @@ export interface Chosen {
   problem: string;
 }
 
-const KEY = 'loupe.patch.1';
 const NONE: Chosen = { text: '', problem: '' };
+type Around = Pick<Bench, 'prompt' | 'machine' | 'dials'> & Partial<Pick<Bench, 'features' | 'labels'>>;
 
 export class PatchStore {
   contrast = $state('');
@@ -30,20 +38,24 @@ export class PatchStore {
   metric = $state<MetricKind>('logit-diff');
   correct = $state.raw<Chosen>(NONE);
   wrong = $state.raw<Chosen>(NONE);
+  /** Where the metric is read; the last position without a choice. */
+  position = $state<number | undefined>();
   direction = $state<SweepRequest['direction']>('denoise');
-  over = $state<Over>('resid_pre');
+  /** What is patched: a kind of activation, or a dictionary's id. */
+  over = $state<string>('resid_pre');
   take = $state<Take>('other');
-  method = $state<Method>('exact');
+  #method = $state<Method>('exact');
   #grid = $state<GridKind>('layer-position');
+  readonly noise = new NoiseChoice();
+  readonly path = new PathChoice();
+  readonly pairs: PairSet;
+  readonly writes: Writes;
   plan = $state.raw<{ of: string; plan: SweepPlan } | undefined>();
   planProblem = $state.raw<Trouble | undefined>();
   textProblem = $state.raw<Trouble | undefined>();
   answer = $state.raw<PatchAnswer | undefined>();
   running = $state.raw<{ stage: string; done: number; of: number; secondsLeft?: number } | undefined>();
   problem = $state.raw<Trouble | undefined>();
-  by = $state<'layer' | 'head'>('head');
-  attribution = $state.raw<{ of: string; found: Attribution } | undefined>();
-  attributionProblem = $state.raw<Trouble | undefined>();
   /** The pair whose answers the two tokens are, and whether a hand has chosen them. */
   #suggested = $state('');
   #abort: AbortController | undefined;
@@ -52,50 +64,123 @@ export class PatchStore {
 
   constructor(
     private readonly lab: Lab,
-    private readonly bench: Pick<Bench, 'prompt' | 'machine' | 'dials'>,
-  ) {}
+    private readonly bench: Around,
+  ) {
+    this.pairs = new PairSet(lab);
+    this.writes = new Writes(lab, () => ({ prompt: this.clean.map(({ id }) => id), metric: this.metricNow, edits: this.#edits }));
+  }
 
   clean: Token[] = $derived.by(() => this.bench.prompt.tokens.map(({ id, piece }) => ({ id, piece })));
   alignment = $derived.by(() => align(this.clean, this.corrupted));
-  grids: GridKind[] = $derived(gridsOf(this.over));
+  /** Averaged over a set of pairs; noise speaks of the prompt's own tokens, so it is asked of the prompt alone. */
+  get many(): boolean {
+    return this.pairs.on && !this.noise.on;
+  }
+  /** There is something to ask about: two texts that line up, a set of them, or a text to be noised. */
+  ready: boolean = $derived.by(() => {
+    if (this.many) return this.pairs.good.length > 0;
+    if (this.noise.on) return this.clean.length > 0;
+    return this.clean.length > 0 && this.corrupted.length > 0 && !this.alignment.problem;
+  });
+  /** The text whose tokens stand along the grid: the prompt's, or the first of the set. */
+  base: Token[] = $derived.by(() => (this.many ? (this.pairs.good[0]?.clean ?? []) : this.clean));
+  dictionaries: readonly DictionaryInfo[] = $derived.by(() => {
+    const model = this.bench.machine.model?.id;
+    return (this.bench.features?.dictionaries ?? []).filter(({ fits }) => model !== undefined && fits.includes(model));
+  });
+  /** The one whose latents are patched. */
+  dictionary: DictionaryInfo | undefined = $derived.by(() => this.dictionaries.find(({ id }) => id === this.over));
+  /** A dictionary that has left the shelf, or is of another model, gives way. */
+  overNow: SweepRequest['over'] = $derived.by(() => {
+    if (this.dictionary) return { dictionary: this.dictionary.id };
+    return OVER.find(({ value }) => value === this.over)?.value ?? 'resid_pre';
+  });
+  grids: GridKind[] = $derived(gridsOf(this.overNow));
   grid: GridKind = $derived(this.grids.find((each) => each === this.#grid) ?? this.grids[0] ?? 'layer-position');
   choose(grid: GridKind): void {
     this.#grid = grid;
+  }
+  /** Gradients estimate grids between two texts; paths and noise are only run. */
+  get approximable(): boolean {
+    return !this.path.on && !this.noise.on;
+  }
+  get method(): Method {
+    return this.approximable ? this.#method : 'exact';
+  }
+  set method(method: Method) {
+    this.#method = method;
   }
   /** The model has been asked for the two answers, or a hand has given them. */
   get asked(): boolean {
     return this.#suggested === this.pair;
   }
-  /** The pair as one value. */
-  pair: string = $derived.by(() => JSON.stringify([this.clean.map(({ id }) => id), this.corrupted.map(({ id }) => id)]));
+  /** What the two answers are about, as one value. */
+  pair: string = $derived.by(() => {
+    const other = this.noise.on ? 'noise' : this.corrupted.map(({ id }) => id);
+    return JSON.stringify([this.clean.map(({ id }) => id), other, ...(this.at === undefined ? [] : [this.at])]);
+  });
+  /** Where it is read, where that is not the last position. */
+  at: number | undefined = $derived.by(() => {
+    const { position } = this;
+    return position !== undefined && position < this.base.length - 1 ? position : undefined;
+  });
 
   metricNow: Metric | undefined = $derived.by(() => {
-    const [correct, wrong] = [this.correct.token, this.wrong.token];
-    if (this.metric === 'kl') return { kind: 'kl' };
+    // Pairs that all have answers of their own need none besides.
+    const [first] = this.many && this.pairs.good.every(({ correct, wrong }) => correct && wrong) ? this.pairs.good : [];
+    const [correct, wrong] = [first?.correct ?? this.correct.token, first?.wrong ?? this.wrong.token];
+    const position = this.at === undefined ? {} : { position: this.at };
+    if (this.metric === 'kl') return { kind: 'kl', ...position };
     if (!correct) return undefined;
-    if (this.metric === 'logit-diff') return wrong && { kind: 'logit-diff', correct: correct.id, wrong: wrong.id };
-    return { kind: this.metric, token: correct.id };
+    if (this.metric === 'logit-diff') return wrong && { kind: 'logit-diff', correct: correct.id, wrong: wrong.id, ...position };
+    return { kind: this.metric, token: correct.id, ...position };
   });
   /** The metric in words. */
   said: string = $derived.by(() => {
-    const [correct, wrong] = [this.correct.token, this.wrong.token].map((token) => quoted((token?.piece ?? '').trim()));
-    if (this.metric === 'kl') return 'KL to the prompt’s own run';
-    if (this.metric === 'logit-diff') return `logit ${correct} − logit ${wrong}`;
-    return `${this.metric === 'log-prob' ? 'log-probability' : 'probability'} of ${correct}`;
+    const own = this.many && this.pairs.good.some(({ correct }) => correct);
+    const [correct, wrong] = own ? ['right', 'wrong'] : [this.correct, this.wrong].map(({ token }) => quoted((token?.piece ?? '').trim()));
+    const where = this.at === undefined ? '' : ` at position ${this.at}`;
+    if (this.metric === 'kl') return `KL to the prompt’s own run${where}`;
+    if (this.metric === 'logit-diff') return `logit ${correct} − logit ${wrong}${where}`;
+    return `${this.metric === 'log-prob' ? 'log-probability' : 'probability'} of ${correct}${where}`;
   });
-  request: Asked['request'] | undefined = $derived.by(() => {
-    const metric = this.metricNow;
-    if (!metric || this.clean.length === 0 || this.corrupted.length === 0 || this.alignment.problem) return undefined;
-    return {
-      clean: this.clean.map(({ id }) => id),
-      corrupted: this.corrupted.map(({ id }) => id),
-      metric,
-      direction: this.direction,
-      over: this.over,
-      grid: this.grid,
-      ...(this.take === 'other' ? {} : { ablate: this.take }),
-      ...(this.bench.dials.active ? { edits: this.bench.dials.edits() } : {}),
-    };
+  get #edits() {
+    return this.bench.dials.active ? this.bench.dials.edits() : undefined;
+  }
+  request: Request | undefined = $derived.by(() => {
+    const base = this.metricNow;
+    if (!base || !this.ready || this.uneven) return undefined;
+    const edits = this.#edits;
+    const common = { ...this.#asTexts(base), direction: this.direction, ...(edits ? { edits } : {}) };
+    const { model } = this.bench.machine;
+    if (this.path.on && !this.noise.on) {
+      const receivers = model ? this.path.of(model) : [];
+      if (receivers.length === 0) return undefined;
+      return { ...common, receivers, ...(this.path.throughMlps ? { throughMlps: true } : {}) };
+    }
+    const noise = this.noise.of(this.clean.length);
+    if (this.noise.on && !noise) return undefined;
+    const put = this.take === 'other' || noise ? {} : { ablate: this.take };
+    return { ...common, over: this.overNow, grid: this.grid, ...(noise ? { noise } : {}), ...put };
+  });
+  #asTexts(metric: Metric): Pick<SweepAsked, 'clean' | 'corrupted' | 'pairs' | 'metric'> {
+    const ids = (tokens: readonly Token[]) => tokens.map(({ id }) => id);
+    const [first, ...rest] = this.many ? this.pairs.good : [];
+    if (!first) return { clean: ids(this.clean), corrupted: ids(this.noise.on ? this.clean : this.corrupted), metric };
+    const pairs = rest.map((pair) => ({
+      clean: ids(pair.clean),
+      corrupted: ids(pair.corrupted),
+      metric: ownMetric(metric, pair) ?? metric,
+    }));
+    const own = ownMetric(metric, first) ?? metric;
+    return { clean: ids(first.clean), corrupted: ids(first.corrupted), ...(pairs.length ? { pairs } : {}), metric: own };
+  }
+  /** Pairs of unequal lengths have no positions in common: what to do is said. */
+  uneven: string = $derived.by(() => {
+    const lengths = this.pairs.good.map(({ clean }) => clean.length);
+    const [least, most] = [Math.min(...lengths), Math.max(...lengths)];
+    if (!this.many || least === most || this.path.on || !/position|dest/.test(this.grid)) return '';
+    return `The pairs have ${least} to ${most} tokens, and this grid has a cell for each: take layer × head, or pairs that are as long.`;
   });
   key: string = $derived(JSON.stringify(this.request ?? null));
   planNow: SweepPlan | undefined = $derived(this.plan?.of === this.key ? this.plan.plan : undefined);
@@ -122,18 +207,16 @@ export class PatchStore {
     }
   }
 
-  /** The two answers, as the model itself has them: what it says after the prompt, and what after the contrast. */
+  /** The two answers, as the model itself has them. */
   async suggest(): Promise<void> {
-    const { pair } = this;
-    if (this.#suggested === pair || this.clean.length === 0 || this.corrupted.length === 0 || this.alignment.problem) return;
+    const { pair, at } = this;
+    const noise = this.noise.on;
+    if (this.#suggested === pair || this.clean.length === 0) return;
+    if (!noise && (this.corrupted.length === 0 || this.alignment.problem)) return;
     try {
-      const asked = [this.clean, this.corrupted].map((tokens) => ({ prompt: tokens.map(({ id }) => id), logits: { top: 2 } }));
-      const [clean = [], corrupted = []] = (await this.lab.batch(asked)).map(({ top }) => top?.ids.at(-1) ?? []);
-      const right = clean[0];
-      const other = corrupted[0] === right ? clean[1] : corrupted[0];
-      if (right === undefined || other === undefined) return;
-      const [correct, wrong] = await Promise.all([this.lab.token(right), this.lab.token(other)]);
-      if (pair !== this.pair) return;
+      const found = await suggested(this.lab, noise ? [this.clean] : [this.clean, this.corrupted], at);
+      if (!found || pair !== this.pair) return;
+      const [correct, wrong] = found;
       this.#suggested = pair;
       this.correct = { text: correct.piece, token: correct, problem: '' };
       this.wrong = { text: wrong.piece, token: wrong, problem: '' };
@@ -147,19 +230,18 @@ export class PatchStore {
     this.#suggested = this.pair;
     this[which] = { text, problem: '' };
     if (text === '') return;
-    const spaced = text.startsWith(' ') ? text : ` ${text}`;
     try {
-      const token = await this.lab.token(spaced).catch(() => this.lab.token(text));
+      const token = await tokenOf(this.lab, text);
       if (this[which].text === text) this[which] = { text, token, problem: '' };
     } catch (thrown) {
       if (this[which].text === text) this[which] = { text, problem: labError(thrown).message };
     }
   }
 
-  /** What it would take; nothing is run. */
+  /** What it would take; nothing is run. Of a path there is no plan: a sender takes two runs. */
   async replan(): Promise<void> {
     const { request, key } = this;
-    if (!request || this.plan?.of === key) return;
+    if (!request || isPath(request) || this.plan?.of === key) return;
     const ticket = ++this.#planned;
     try {
       const plan = await this.lab.planSweep(request);
@@ -171,10 +253,16 @@ export class PatchStore {
   }
 
   async run(): Promise<void> {
-    const { request, method } = this;
+    const { request, method, dictionary } = this;
     const { model } = this.bench.machine;
     if (!request || !model || this.running) return;
-    const asked: Asked = { request, clean: this.clean, corrupted: this.corrupted, said: this.said, model: model.name };
+    const [first] = this.many ? this.pairs.good : [];
+    const { clean, corrupted } = first ?? { clean: this.clean, corrupted: this.noise.on ? this.clean : this.corrupted };
+    const { labels } = this.bench;
+    const asked: Asked = {
+      ...{ request, clean, corrupted, said: this.said, model: model.name },
+      ...(dictionary && !isPath(request) ? { dictionary, label: (latent: number) => labels?.text(dictionary.id, latent) } : {}),
+    };
     const abort = (this.#abort = new AbortController());
     this.problem = undefined;
     this.running = { stage: 'Patching', done: 0, of: this.planNow?.cells ?? 0 };
@@ -184,15 +272,20 @@ export class PatchStore {
       this.running = { stage, done, of, ...(Number.isFinite(left) ? { secondsLeft: left / 1000 } : {}) };
     };
     try {
-      const ask = (kind: 'exact' | 'attribution', stage: string) =>
-        this.lab.sweep({ ...request, method: kind }, { signal: abort.signal, progress: progress(stage) });
+      const ask = (kind: 'exact' | 'attribution', stage: string, latents?: readonly number[]) => {
+        const job = { signal: abort.signal, progress: progress(stage) };
+        if (isPath(request)) return this.lab.pathPatch(request, job);
+        return this.lab.sweep({ ...request, method: kind, ...(latents ? { latents } : {}) }, job);
+      };
       const approximate = method === 'exact' ? undefined : await ask('attribution', 'Approximating');
-      const exact = method === 'attribution' ? undefined : await ask('exact', 'Patching');
+      // Cell by cell beside the estimate: the same latents in the same order.
+      const same = approximate && dictionary ? approximate.axes[0]?.labels.map(Number) : undefined;
+      const exact = method === 'attribution' ? undefined : await ask('exact', 'Patching', same);
       const set = this.answer && sameRuns(this.answer.asked, asked) ? this.answer.set : [];
       this.answer = new PatchAnswer(this.lab, asked, exact, approximate);
       this.answer.set = set;
       // Where the answer is read off: in a map that does not fit, that column is brought in sight.
-      this.bench.prompt.selected ??= this.clean.length - 1;
+      this.bench.prompt.selected ??= this.at ?? clean.length - 1;
     } catch (thrown) {
       this.problem = troubleOf(thrown);
     } finally {
@@ -202,23 +295,19 @@ export class PatchStore {
   cancel(): void {
     this.#abort?.abort();
   }
-
-  attributionKey: string = $derived.by(() =>
-    JSON.stringify([this.request?.clean, this.metricNow, this.by, this.bench.dials.active && this.request?.edits]),
-  );
-  /** Which parts write the answer's logit, on the prompt itself. */
-  async attribute(): Promise<void> {
-    const { metricNow: metric, attributionKey: of, by, clean } = this;
-    if (!metric || clean.length === 0 || this.attribution?.of === of) return;
-    try {
-      const edits = this.bench.dials.active ? { edits: this.bench.dials.edits() } : {};
-      const found = await this.lab.attribute({ prompt: clean.map(({ id }) => id), metric, by, ...edits });
-      if (of !== this.attributionKey) return;
-      this.attribution = { of, found };
-      this.attributionProblem = undefined;
-    } catch (thrown) {
-      if (of === this.attributionKey) this.attributionProblem = troubleOf(thrown);
-    }
+  /** The question as calls; none while it is not whole. */
+  script(): readonly string[] | undefined {
+    const { request, method, writes } = this;
+    if (!request) return undefined;
+    const [first] = this.many ? this.pairs.good : [];
+    const said = (tokens: readonly Token[]) => tokens.map(({ piece }) => piece).join('');
+    const { clean, corrupted } = first ?? { clean: this.clean, corrupted: this.noise.on ? this.clean : this.corrupted };
+    return patchLines({
+      request,
+      methods: method === 'both' ? ['exact', 'attribution'] : [method],
+      texts: [said(clean), said(corrupted)],
+      attribute: writes.open ? writes.request : undefined,
+    });
   }
 
   /** The demo's own pair, where the bench holds nothing of the person's. */
@@ -230,43 +319,35 @@ export class PatchStore {
     return true;
   }
 
-  save(): void {
-    const { contrast, metric, direction, over, take, method } = this;
-    try {
-      localStorage.setItem(KEY, JSON.stringify({ contrast, metric, direction, over, take, method, grid: this.#grid }));
-    } catch {
-      // Not kept; nothing that is on the screen is lost.
-    }
+  /** Everything that was chosen, as it is kept. */
+  kept(): Record<string, unknown> {
+    const { contrast, metric, direction, over, take, noise, path, pairs } = this;
+    const parts = { noise: noise.kept(), path: path.kept(), pairs: pairs.kept() };
+    return { contrast, metric, direction, over, take, method: this.#method, grid: this.#grid, ...parts };
   }
-  /** What another version may have written is not trusted. */
-  restore(): void {
-    let saved: Record<string, unknown> = {};
-    try {
-      const value: unknown = JSON.parse(localStorage.getItem(KEY) ?? '{}');
-      if (typeof value === 'object' && value !== null) saved = value as Record<string, unknown>;
-    } catch {
-      return;
-    }
+  /** What another version may have written is not trusted. A dictionary may have left the shelf meanwhile: then the stream is patched. */
+  restore(saved = readJson()): void {
     const pick = <T extends string>(name: string, all: readonly T[], otherwise: T): T =>
       all.find((each) => each === saved[name]) ?? otherwise;
     if (typeof saved['contrast'] === 'string') this.contrast = saved['contrast'];
     this.metric = pick('metric', ['logit-diff', 'log-prob', 'probability', 'kl'], this.metric);
     this.direction = pick('direction', ['denoise', 'noise'], this.direction);
-    this.over = pick(
-      'over',
-      OVER.map(({ value }) => value),
-      this.over,
-    );
+    if (typeof saved['over'] === 'string') this.over = saved['over'];
     this.take = pick('take', ['other', 'zero', 'mean'], this.take);
-    this.method = pick('method', ['exact', 'attribution', 'both'], this.method);
+    this.#method = pick('method', ['exact', 'attribution', 'both'], this.#method);
     this.#grid = pick('grid', ['layer-position', 'layer-head', 'layer-position-head', 'head-dest-src'], this.#grid);
+    this.noise.restore(saved['noise']);
+    this.path.restore(saved['path']);
+    this.pairs.restore(saved['pairs']);
   }
 }
 
 /** A set may be carried over to another grid of the same two runs. */
 function sameRuns(a: Asked, b: Asked): boolean {
-  const of = ({ request: { clean, corrupted, metric, direction, ablate, edits } }: Asked) =>
-    JSON.stringify([clean, corrupted, metric, direction, ablate, edits]);
+  const of = ({ request }: Asked) => {
+    const { clean, corrupted, pairs, metric, direction, edits } = request;
+    return JSON.stringify([clean, corrupted, pairs, metric, direction, edits, isPath(request) ? 'path' : [request.ablate, request.noise]]);
+  };
   return of(a) === of(b);
 }
 
@@ -281,6 +362,7 @@ export function patchOf(bench: Bench): PatchStore {
     const store = new PatchStore(bench.lab, bench);
     store.restore();
     made.set(bench, store);
+    bench.opened = { ...bench.opened, patch: store };
   });
   return patchOf(bench);
 }

@@ -22,11 +22,13 @@ export interface OnScreen {
   /** The dictionary in Features, and its latent that is looked at. */
   features?: { dictionary: string; latent?: number };
   /** The dial schedule, as spans: from this generated token on, these numbers. */
+  /** Lines that an instrument writes by itself, instead of the calls below. */
+  own?: readonly string[];
   schedule: readonly { token: number; dials: readonly { value?: number; strength: number }[] }[];
 }
 
 /** A value as a person would write it: bare keys, a space after each comma. */
-function literal(value: unknown): string {
+export function literal(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(literal).join(', ')}]`;
   if (typeof value === 'object' && value !== null) {
     return `{ ${Object.entries(value)
@@ -37,10 +39,11 @@ function literal(value: unknown): string {
 }
 
 export function toScript(screen: OnScreen): string {
+  const start = ['await lab.ready;', `await lab.use(${JSON.stringify(screen.model)}, ${literal(screen.using)});`];
+  if (screen.own) return `${[...start, ...screen.own].join('\n')}\n`;
   const edits = screen.dials.map((dial) => `  ${literal(toEdit(dial, screen.master))}, // ${dial.name.replace(/\s+/g, ' ')}`);
   const lines = [
-    'await lab.ready;',
-    `await lab.use(${JSON.stringify(screen.model)}, ${literal(screen.using)});`,
+    ...start,
     ...(typeof screen.prompt === 'string'
       ? [`const prompt = ${literal(screen.prompt)};`]
       : [

@@ -1,11 +1,13 @@
 /** Where a visitor is on the tour. It sets each stop's scene on the live bench and then only watches; what the visitor had there comes back on leaving. */
 import type { Bench } from './bench.svelte';
-import { GIFT, isExample, STORY } from './examples';
+import type { Dial } from './dial';
+import { FACT, GIFT, isExample, OTHER_FACT, STORY } from './examples';
 import { range } from './measure';
 import { nextStop, NO_TOUR, STOPS, type Seen, type TourState, type TourStop } from './tour';
+import { seenHeads, seenPatch } from './tour-seen';
 
 export class Tour {
-  state = $state<TourState>({ ...NO_TOUR, done: [] });
+  state = $state<TourState>({ ...NO_TOUR, done: [], rested: [] });
   /** A scene is being set: the demo may have to come first. */
   setting = $state(false);
   /** The card should take the focus. */
@@ -20,7 +22,13 @@ export class Tour {
   next = $derived(nextStop(this.state.done, this.state.stop));
 
   seen: Seen = $derived.by(() => {
-    const { lens, dials, stream, prompt, machine } = this.bench;
+    const { lens, dials, stream, prompt, machine, opened } = this.bench;
+    const { instrument } = this.stop ?? {};
+    const heads =
+      instrument === 'attention' &&
+      opened.attention?.tokens.length === prompt.ids.length &&
+      seenHeads(opened.attention, dials.inForce, NAMES);
+    const patch = instrument === 'patch' && opened.patch && seenPatch(opened.patch, dials.inForce);
     const last = lens.tokens.length - 1;
     const result = lens.result;
     const [first] = dials.inForce;
@@ -37,6 +45,8 @@ export class Tour {
             },
           }
         : {}),
+      ...(heads ? { heads } : {}),
+      ...(patch ? { patch } : {}),
       text: { tokens: stream.stale ? 0 : stream.steps.length, value: stream.steps.at(-1)?.dials[0]?.value },
     };
   });
@@ -75,7 +85,24 @@ export class Tour {
 
   leave(): void {
     this.state.open = false;
+    this.#wake();
+    const { patch } = this.state;
+    this.state.patch = undefined;
+    // Unless something else was asked there meanwhile.
+    if (patch && this.bench.opened.patch?.contrast === OTHER_FACT.prompt) this.bench.opened.patch.restore(patch);
     this.bench.visit.putBack();
+  }
+  /** Dials that the tour switched off are on again. */
+  #wake(): void {
+    for (const id of this.state.rested) this.bench.dials.set(id, { enabled: true });
+    this.state.rested = [];
+  }
+  /** Those that would tell in what is shown rest: what was there before the stop began; resumed, all but the visitor's own silences and patches. */
+  #rest(step: number, but: Dial | undefined): void {
+    this.#wake();
+    const those = this.bench.dials.list.filter(({ id, enabled, replace }) => enabled && id !== but?.id && !(step > 0 && replace));
+    for (const { id } of those) this.bench.dials.set(id, { enabled: false });
+    this.state.rested = those.map(({ id }) => id);
   }
 
   decline(): void {
@@ -98,22 +125,57 @@ export class Tour {
       return false;
     }
     prompt.chat.on = false;
-    bench.instrument = stop.instrument;
-    const { prompt: text } = stop.instrument === 'lens' ? GIFT : STORY;
+    const { prompt: text } = TEXTS[stop.instrument];
+    if (stop.instrument === 'patch') await this.#patch(step);
     if (!(step > 0 && isExample(prompt.text) && prompt.text === text)) prompt.text = text;
+    bench.instrument = stop.instrument;
     await prompt.read();
-    if (stop.instrument === 'lens') {
+    if (stop.instrument !== 'lens') this.#rest(step, dial);
+    if (stop.instrument === 'attention') await this.#heads(step);
+    else if (stop.instrument === 'lens') {
       lens.view = 'baseline';
       lens.metric = 'probability';
       lens.cell = undefined;
       lens.withText = false;
       await lens.track('');
-    } else {
+    } else if (stop.instrument === 'generate') {
       // The one that is pointed at is the first.
+      if (dial) dials.set(dial.id, { enabled: true });
       if (dial) dials.list = [dial, ...dials.list.filter(({ id }) => id !== dial.id)];
       if (dial && (step === 0 || this.state.from === undefined)) this.state.from = dial.value;
       dials.compare = true;
     }
     return true;
   }
+
+  async #heads(step: number): Promise<void> {
+    const { attentionOf } = await import('./attention.svelte');
+    const store = attentionOf(this.bench);
+    store.view = 'baseline';
+    store.weighted = false;
+    store.order = 'layer';
+    if (step === 0) store.chosen = undefined;
+    this.bench.dials.compare = true;
+    this.bench.prompt.selected = this.bench.prompt.ids.length - 1;
+  }
+
+  /** The plainest question; what was asked before is kept. */
+  async #patch(step: number): Promise<void> {
+    const { patchOf } = await import('./patch.svelte');
+    const store = patchOf(this.bench);
+    if (step > 0 && store.contrast === OTHER_FACT.prompt) return;
+    this.state.patch ??= store.kept();
+    store.restore({ ...PLAIN, contrast: OTHER_FACT.prompt });
+    store.pairs.on = false;
+    store.position = undefined;
+    store.answer = undefined;
+  }
 }
+
+/** What each kind of stop lays on the bench. */
+const TEXTS = { lens: GIFT, generate: STORY, attention: GIFT, patch: FACT };
+const NAMES = [' Mara', ' Odo'];
+const PLAIN = {
+  ...{ metric: 'logit-diff', direction: 'denoise', over: 'resid_pre', take: 'other', method: 'exact', grid: 'layer-position' },
+  ...{ noise: { on: false }, path: { on: false } },
+};

@@ -3,6 +3,7 @@
  * button. Another stop is another entry here, and what it looks at another field of `Seen`.
  */
 import { quoted } from './pieces';
+import type { SeenHeads, SeenPatch } from './tour-seen';
 
 /** What the steps look at. */
 export interface Seen {
@@ -12,6 +13,10 @@ export interface Seen {
   dial?: { name: string; value: number; from: number; reach: number };
   /** The text under the prompt: how many tokens, and the first dial's number when the last was computed. */
   text: { tokens: number; value: number | undefined };
+  /** Attention, on the text that the stop put there. */
+  heads?: SeenHeads;
+  /** Patch, on the pair that the stop put there. */
+  patch?: SeenPatch;
 }
 
 export interface TourStep {
@@ -25,7 +30,7 @@ export interface TourStep {
 export interface TourStop {
   id: string;
   title: string;
-  instrument: 'generate' | 'lens';
+  instrument: 'generate' | 'lens' | 'attention' | 'patch';
   steps: readonly TourStep[];
   end: (seen: Seen) => string;
 }
@@ -40,6 +45,16 @@ export function firstWin(tops: readonly string[]): number {
 /** As prose has it: the space that belongs to a token is not said. */
 const word = (piece = ''): string => quoted(piece.trim());
 const rowSaid = (row: number): string => (row === 0 ? 'the embedding' : `layer ${row - 1}`);
+const percent = (x = 0): string => `${Math.round(100 * x)}%`;
+const both = (list: readonly string[]): string =>
+  list.length > 1 ? `heads ${list.slice(0, -1).join(', ')} and ${list.at(-1)}` : `head ${list[0] ?? ''}`;
+/** So much of what the last word takes comes from one name: the head looks at it. */
+const LOOKS = 0.2;
+/** The answer is lost where less than this share of its probability is left. */
+const LOST = 0.5;
+/** So much of the answer comes with one square: it carries the fact. */
+const CARRIES = 0.8;
+const lost = ({ heads }: Seen): boolean => heads !== undefined && heads.silenced.length > 0 && heads.after < LOST * heads.before;
 const TURNED = 0.1;
 const WRITTEN = 8;
 const turned = ({ dial }: Seen): boolean => dial !== undefined && Math.abs(dial.value - dial.from) >= TURNED * dial.reach;
@@ -73,6 +88,33 @@ export const STOPS: readonly TourStop[] = [
     },
   },
   {
+    id: 'copies',
+    title: 'The head that copies names',
+    instrument: 'attention',
+    steps: [
+      {
+        say: () =>
+          'Each square is a head: its rows are words that look, its columns words that are looked at. The sentence ends with the name that is left over, so some head must look back at names: choose one whose last row does.',
+        keys: 'Among the heads, arrows choose; the large map shows the row of the last word.',
+        target: 'heads',
+        done: ({ heads }) => heads !== undefined && heads.looks >= LOOKS,
+      },
+      {
+        say: ({ heads }) => {
+          const answer = word(heads?.answer);
+          if (!heads?.silenced.length)
+            return `Head ${heads?.name ?? ''} looks at a name. Looking is not copying: silence it, and see whether the sentence still ends with ${answer}.`;
+          return `Without ${both(heads.silenced)} it still ends with ${answer}, at ${percent(heads.after)}: something else copies the name. Choose another head whose last row looks at one, down to the lowest layer, and silence that.`;
+        },
+        keys: 'Tab goes on from the heads to the map and to the button.',
+        target: 'silence',
+        done: lost,
+      },
+    ],
+    end: ({ heads }) =>
+      `Without ${both(heads?.silenced ?? [])} ${word(heads?.answer)} falls from ${percent(heads?.before)} to ${percent(heads?.after)}: the model still wants a name, but no longer knows which. You found who copies it.`,
+  },
+  {
     id: 'bent',
     title: 'A story bent by a dial',
     instrument: 'generate',
@@ -93,6 +135,37 @@ export const STOPS: readonly TourStop[] = [
     ],
     end: () => 'You bent a story. Turn the dial while it writes, too: the next token obeys, and nothing that was written changes.',
   },
+  {
+    id: 'patched',
+    title: 'A fact from one person to another',
+    instrument: 'patch',
+    steps: [
+      {
+        say: ({ patch }) =>
+          `Two questions, one name apart: the model answers one with ${word(patch?.correct || ' parrot')}, the other with ${word(patch?.wrong || ' cat')}. Run it: each square copies one activation from the first into the second, and tells how much of the first answer comes along.`,
+        keys: 'Enter on the button.',
+        target: 'patch-run',
+        done: ({ patch }) => patch?.ran === true,
+      },
+      {
+        say: ({ patch }) =>
+          `Where does the fact travel? Select a square above the lowest row that makes the other question end with ${word(patch?.correct)}.`,
+        keys: 'In the grid, arrows move and select.',
+        target: 'patch',
+        done: ({ patch }) =>
+          patch?.cell !== undefined && patch.cell.layer > 0 && patch.cell.value >= CARRIES && patch.cell.says === patch.correct,
+      },
+      {
+        say: ({ patch }) =>
+          `That one activation carries it. Make it a dial: it puts into this question, at that place, what is there in the other, whose answer is ${word(patch?.wrong)}.`,
+        keys: 'Enter on the button; the dial’s slider then has the focus.',
+        target: 'cell-dial',
+        done: ({ patch }) => patch?.dial === true,
+      },
+    ],
+    end: ({ patch }) =>
+      `You moved a fact. Generate, and this question is answered with ${word(patch?.wrong)}; turn the dial to 0, and it is ${word(patch?.correct)} again.`,
+  },
 ];
 
 export interface TourState {
@@ -104,9 +177,13 @@ export interface TourState {
   declined: boolean;
   /** The dial's number when the stop began. */
   from: number | undefined;
+  /** Dials that the tour has switched off, until it is left. */
+  rested: string[];
+  /** What Patch was asked before the tour needed it. */
+  patch?: Record<string, unknown> | undefined;
 }
 
-export const NO_TOUR: TourState = { stop: undefined, step: 0, done: [], open: false, declined: false, from: undefined };
+export const NO_TOUR: TourState = { stop: undefined, step: 0, done: [], open: false, declined: false, from: undefined, rested: [] };
 
 export function readTour(value: unknown): TourState {
   if (typeof value !== 'object' || value === null) return NO_TOUR;
@@ -121,6 +198,8 @@ export function readTour(value: unknown): TourState {
     open: saved.open === true && stop !== undefined,
     declined: saved.declined === true,
     from: typeof saved.from === 'number' && Number.isFinite(saved.from) ? saved.from : undefined,
+    rested: Array.isArray(saved.rested) ? saved.rested.filter((id) => typeof id === 'string') : [],
+    ...(typeof saved.patch === 'object' && saved.patch !== null ? { patch: saved.patch as Record<string, unknown> } : {}),
   };
 }
 

@@ -68,7 +68,7 @@ const session: Session = {
       latents: { dictionary: 'dict', top: [[12, 1.5]] },
     },
   ],
-  tour: { stop: 'bent', step: 1, done: ['forming'], open: true, declined: false, from: 4 },
+  tour: { stop: 'bent', step: 1, done: ['forming'], open: true, declined: false, from: 4, rested: ['a'], patch: { contrast: 'x' } },
   tried: ['lens'],
   asides: [
     {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { firstWin, nextStop, NO_TOUR, readTour, STOPS, type Seen } from '../../../src/lab/tour';
 
 const seen = (change: Partial<Seen>): Seen => ({ text: { tokens: 0, value: undefined }, ...change });
-const [forming, bent] = STOPS;
+const [forming, copies, bent, patched] = STOPS;
 
 describe('a prediction forms', () => {
   const tops = ['to', 'the', ' Odo', 'the', ' Odo', ' Odo'];
@@ -51,6 +51,48 @@ describe('a story bent by a dial', () => {
   });
 });
 
+describe('the head that copies names', () => {
+  const heads = (change: Partial<NonNullable<Seen['heads']>>): Seen =>
+    seen({ heads: { name: '4.1', looks: 0.5, answer: ' Odo', before: 0.99, after: 0.99, silenced: [], ...change } });
+  const done = (step: number, state: Seen): boolean | undefined => copies?.steps[step]?.done(state);
+
+  it('wants a head that looks at a name, and then the one without which the answer is lost', () => {
+    expect(done(0, seen({}))).toBe(false);
+    expect(done(0, heads({ looks: 0.1 }))).toBe(false);
+    expect(done(0, heads({}))).toBe(true);
+    expect(done(1, heads({ after: 0.2 })), 'nothing was silenced').toBe(false);
+    expect(done(1, heads({ silenced: ['4.1'] })), 'the answer stays').toBe(false);
+    expect(done(1, heads({ silenced: ['0.1'], after: 0.2 }))).toBe(true);
+  });
+
+  it('says what silencing did', () => {
+    expect(copies?.steps[1]?.say(heads({}))).toContain('Head 4.1 looks at a name');
+    expect(copies?.steps[1]?.say(heads({ silenced: ['4.1'] }))).toContain('Without head 4.1 it still ends with “Odo”, at 99%');
+    expect(copies?.end(heads({ silenced: ['4.1', '0.1'], after: 0.2 }))).toContain('Without heads 4.1 and 0.1 “Odo” falls from 99% to 20%');
+  });
+});
+
+describe('a fact from one person to another', () => {
+  const patch = (change: Partial<NonNullable<Seen['patch']>>): Seen =>
+    seen({ patch: { ran: true, correct: ' parrot', wrong: ' cat', dial: false, ...change } });
+  const done = (step: number, state: Seen): boolean | undefined => patched?.steps[step]?.done(state);
+  const cell = { layer: 3, value: 1, says: ' parrot' };
+
+  it('wants a run, a square that carries the answer, and a dial of it', () => {
+    expect(done(0, seen({}))).toBe(false);
+    expect(done(0, patch({ ran: false }))).toBe(false);
+    expect(done(0, patch({}))).toBe(true);
+    expect(done(1, patch({}))).toBe(false);
+    expect(done(1, patch({ cell: { ...cell, layer: 0 } })), 'the name itself').toBe(false);
+    expect(done(1, patch({ cell: { ...cell, value: 0.3 } }))).toBe(false);
+    expect(done(1, patch({ cell: { ...cell, says: ' cat' } }))).toBe(false);
+    expect(done(1, patch({ cell }))).toBe(true);
+    expect(done(2, patch({ cell }))).toBe(false);
+    expect(done(2, patch({ cell, dial: true }))).toBe(true);
+    expect(patched?.end(patch({ dial: true }))).toContain('“cat”');
+  });
+});
+
 describe('where a visitor is', () => {
   it('comes back from what was kept, whatever that is', () => {
     expect(readTour(undefined)).toEqual(NO_TOUR);
@@ -61,8 +103,9 @@ describe('where a visitor is', () => {
 
   it('goes on to what was not done', () => {
     expect(nextStop([])?.id).toBe('forming');
-    expect(nextStop(['forming'], 'forming')?.id).toBe('bent');
-    expect(nextStop(['bent'], 'bent')?.id).toBe('forming');
+    expect(nextStop(['forming'], 'forming')?.id).toBe('copies');
+    expect(nextStop(['bent'], 'bent')?.id).toBe('patched');
+    expect(nextStop(['patched', 'bent'], 'patched')?.id).toBe('forming');
     expect(nextStop(STOPS.map(({ id }) => id))).toBeUndefined();
   });
 
