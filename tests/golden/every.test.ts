@@ -34,7 +34,7 @@ describe.each(RUNS)('$name, $variants', (run) => {
   describe('edits', () => edits(opened, run));
   // The backward pass has one set of kernels.
   if (run.variants === VARIANTS[0]) describe('gradients', () => gradients(opened, run));
-  // Batches, generations and readouts are the same code whatever kernels run: of those for GPUs two models are asked, which between them have every form of block.
+  // Batches, generations and readouts are the same code whatever kernels run: of those for GPUs two models are asked.
   if (run.variants === VARIANTS[0] || TWO.includes(run.name)) {
     describe('meaning', () => meaning(opened, run));
     describe('readouts', () => readouts(opened));
