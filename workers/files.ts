@@ -27,7 +27,6 @@ import type {
   OpenedFile,
   SurveyKey,
   SurveyRecord,
-  TextRecord,
   TokenChunk,
   Vocabulary,
 } from './contract';
@@ -35,24 +34,20 @@ import { checkLatent, type Contract } from './dictionary/spec';
 import { LabError, throwIfAborted } from './errors';
 import type { ReadRequest } from './files-texts';
 import { chatTemplateOf, namedTokens, renderChat } from './formats/chat';
-import { findDictionaries } from './formats/dictionaries';
-import type { Encoders } from './formats/encoders';
-import type { FoundLens } from './formats/lenses';
-import { sortDrop } from './formats/huggingface';
 import { LOOSE_READERS, type LooseReaders } from './formats/loose-readers';
-import type { LabelGroup } from './formats/labels/read-label';
 import { collect, listed, throwAll } from './formats/reasons';
-import { findTexts } from './formats/texts/find';
 import { ModelTokenizer } from './formats/tokenizer';
 import { readVectors } from './formats/vectors';
-import { changedContract, dictionaryInfo, shelfDraft } from './import-dictionary';
-import { labelsIn, ownerOf, readLabels, summary, whose, type Owner } from './import-labels';
-import { draftModel } from './import-model';
+import { changedContract, dictionaryInfo } from './import-dictionary';
+import { labelsIn, ownerOf, readLabels, summary, whose } from './import-labels';
 import { later } from './later';
-import { OWN, searchLabels, type LabelBatch } from './library/labels';
-import { copyMeter, type Library } from './library/library';
+import { OWN, searchLabels } from './library/labels';
+import type { Library } from './library/library';
 import { familyOf } from './model/families';
 import { prependsBos } from './model/family';
+
+import { openDrop } from './open-drop';
+import { embedderInfo, lensInfo, textInfo } from './infos';
 
 /** Characters of a label that a person writes. */
 const LONGEST_LABEL = 10_000;
@@ -79,7 +74,9 @@ export class Files implements FilesApi {
 
   /** All or nothing: every model, dictionary and label of a drop is checked before the first byte of any is copied. */
   open(files: readonly OpenedFile[], job: string, progress?: OnProgress): Promise<Opened> {
-    return this.#job(job, (signal) => this.#open(files, signal, progress));
+    return this.#job(job, (signal) =>
+      openDrop({ library: this.library, readers: this.readers, lenses: this.#lenses }, files, signal, progress),
+    );
   }
 
   async #job<T>(job: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -90,134 +87,6 @@ export class Files implements FilesApi {
     } finally {
       this.#jobs.delete(job);
     }
-  }
-
-  async #open(files: readonly OpenedFile[], signal: AbortSignal, progress?: OnProgress): Promise<Opened> {
-    progress?.({ stage: 'checking', done: 0, of: 0 });
-    const labels = await labelsIn(files);
-    const { encoders, others, ignored: parts } = await findEncoders(labels.rest);
-    const lensing = await this.#findLenses(others);
-    const { texts: written, rest: left } = await findTexts(lensing.others);
-    const { candidates, rest, ignored: beside } = await findDictionaries(left, this.readers);
-    const found = candidates.length + encoders.length + labels.files.length + written.length + lensing.lenses.length;
-    const { models: folders, ignored, reasons } = await sortDrop(rest, files, found > 0);
-    const checked = [];
-    for (const folder of folders) {
-      throwIfAborted(signal);
-      const draft = await collect(reasons, () => draftModel(folder, signal));
-      if (draft) checked.push({ draft, files: folder.weights.map((each) => each.file) });
-    }
-    const dictionaries = [];
-    const owners: Owner[] = [];
-    for (const candidate of candidates) {
-      throwIfAborted(signal);
-      const draft = await collect(reasons, () => candidate.read());
-      if (!draft) continue;
-      owners.push({ ...draft, dropped: { folder: candidate.uses[0]?.folder ?? '', index: dictionaries.length } });
-      dictionaries.push(shelfDraft(draft, signal));
-    }
-    const groups = await readLabels(labels, reasons, signal);
-    owners.push(...(await this.library.dictionaries()).map(ownerOf));
-    const owned: { owner: Owner; labels: LabelGroup['labels'] }[] = [];
-    // Where a dictionary was refused it is not known whose its labels are, and it is told that.
-    for (const group of reasons.length > 0 ? [] : groups) {
-      const owner = await collect(reasons, () => whose(group, owners));
-      if (owner) owned.push({ owner, labels: group.labels });
-    }
-    const embedders = [];
-    for (const encoder of encoders) {
-      throwIfAborted(signal);
-      const draft = await collect(reasons, () => encoder.read());
-      if (draft) embedders.push({ draft, file: encoder.graph });
-    }
-    const lenses = [];
-    for (const lens of lensing.lenses) {
-      throwIfAborted(signal);
-      const read = await collect(reasons, () => lens.read());
-      if (read) lenses.push(read);
-    }
-    const texts = [];
-    for (const { file, name, path, format } of written) {
-      throwIfAborted(signal);
-      const source = await collect(reasons, async () => (await import('./formats/texts')).openText(file, format, path));
-      if (source) texts.push({ draft: { name, format, ...(source.documents !== undefined && { documents: source.documents }) }, file });
-    }
-    throwAll(reasons);
-    const bytes = [
-      ...embedders.map(({ file }) => file.size),
-      ...texts.map(({ file }) => file.size),
-      ...checked.flatMap((each) => each.files.map((file) => file.size)),
-      ...dictionaries.map(({ source }) => source.bytes),
-    ];
-    const total = bytes.reduce((sum, size) => sum + size, 0);
-    await this.library.makeRoom(total);
-    const meter = copyMeter(total, progress);
-    const models = new Map<string, ModelInfo>();
-    const kept: DictionaryRecord[] = [];
-    const seen: LensRecord[] = [];
-    const encoding = new Map<string, EmbedderInfo>();
-    const read = new Map<string, TextRecord>();
-    const fresh: string[] = [];
-    let batches: LabelBatch[] = [];
-    try {
-      for (const each of checked) {
-        throwIfAborted(signal);
-        const { record, fresh: isNew } = await this.library.keep(each.draft, each.files, meter, signal);
-        models.set(record.id, record.info);
-        if (isNew) fresh.push(record.id);
-      }
-      for (const each of dictionaries) {
-        throwIfAborted(signal);
-        const { record, fresh: isNew } = await this.library.keepDictionary(each.record, each.source, meter, signal);
-        kept.push(record);
-        if (isNew) fresh.push(record.id);
-      }
-      for (const { draft, file } of embedders) {
-        throwIfAborted(signal);
-        const { record, fresh: isNew } = await this.library.keepEmbedder(draft, file, meter, signal);
-        encoding.set(record.id, embedderInfo(record));
-        if (isNew) fresh.push(record.id);
-      }
-      for (const { draft, file } of texts) {
-        throwIfAborted(signal);
-        const { record, fresh: isNew } = await this.library.keepText(draft, file, meter, signal);
-        read.set(record.id, record);
-        if (isNew) fresh.push(record.id);
-      }
-      for (const each of lenses) {
-        throwIfAborted(signal);
-        const { record, fresh: isNew } = await (await this.#lenses()).keep(this.library, each);
-        seen.push(record);
-        if (isNew) fresh.push(record.id);
-      }
-      batches = owned.map(({ owner, labels: list }) => ({
-        dictionary: owner.id ?? kept[owner.dropped?.index ?? -1]?.id ?? '',
-        labels: list,
-      }));
-      throwIfAborted(signal);
-      await this.library.labels.add(batches);
-    } catch (thrown) {
-      for (const id of fresh) await this.library.remove(id).catch(() => undefined);
-      throw thrown;
-    }
-    const shelf = await this.library.models();
-    const distinct = [...new Map(kept.map((record) => [record.id, record])).values()];
-    return {
-      models: [...models.values()],
-      dictionaries: distinct.map((record) => dictionaryInfo(record, shelf)),
-      vectors: [],
-      texts: [...read.values()].map(textInfo),
-      embedders: [...encoding.values()],
-      ...(seen.length ? { lenses: seen.map(lensInfo) } : {}),
-      labels: summary(batches),
-      ignored: [...ignored, ...beside, ...parts, ...labels.ignored],
-    };
-  }
-
-  /** Lenses are looked for where a file's name speaks of one; the way to the first token needs none of that. */
-  async #findLenses(files: readonly OpenedFile[]): Promise<{ lenses: { read(): Promise<FoundLens> }[]; others: OpenedFile[] }> {
-    const any = files.some(({ path, file }) => /(^|\/)params\.pt$|lens|jacobian/i.test(path || file.name));
-    return any ? (await this.#lenses()).findLenses(files, this.readers) : { lenses: [], others: [...files] };
   }
 
   async lenses(): Promise<LensInfo[]> {
@@ -434,26 +303,4 @@ export class Files implements FilesApi {
     building.catch(() => this.#tokenizers.delete(model));
     return building;
   }
-}
-
-/** Sentence encoders are looked for where there is an ONNX graph; the way to the first token needs none of that. */
-async function findEncoders(files: readonly OpenedFile[]): Promise<Encoders> {
-  const any = files.some(({ path, file }) => /\.onnx$/i.test(path || file.name));
-  return any ? (await import('./formats/encoders')).findEncoders(files) : { encoders: [], others: [...files], ignored: [] };
-}
-
-const textInfo = ({ id, name, format, files, documents }: TextRecord): TextInfo => ({
-  id,
-  name,
-  format,
-  bytes: files.reduce((sum, each) => sum + each.bytes, 0),
-  ...(documents === undefined ? {} : { documents }),
-});
-
-function embedderInfo({ id, name, files, pooling, maxTokens, stored }: EmbedderRecord): EmbedderInfo {
-  return { id, name, bytes: files.reduce((sum, file) => sum + file.bytes, 0), pooling, maxTokens, stored };
-}
-
-function lensInfo({ id, name, kind, model, layers, dModel, trained }: LensRecord): LensInfo {
-  return { id, name, kind, model, layers, dModel, ...(trained && { trained }) };
 }
