@@ -44,9 +44,8 @@ export const attribution: Claim = {
       if (bar !== undefined)
         measures.push({ what: `${over} by ${grid}, r of all cells`, value: all, bar, at: 'least', n, leastN: 50, unit: 'number' });
       const lowest = Math.min(...cells.map(correlation));
-      const seconds = (which: 'exactMs' | 'estimateMs'): string => (mean(found.map((each) => each[which])) / 1000).toFixed(2);
       notes.push(
-        `${over} by ${grid}: r ${all.toFixed(3)} over ${cells.flat().length} cells; of one prompt ${one.toFixed(3)} in the middle, ${lowest.toFixed(3)} at the least; ${seconds('exactMs')} s exactly, ${seconds('estimateMs')} s estimated`,
+        `${over} by ${grid}: r ${all.toFixed(3)} over ${cells.flat().length} cells; of one prompt ${one.toFixed(3)} in the middle, ${lowest.toFixed(3)} at the least`,
       );
     }
     return { measures, notes };

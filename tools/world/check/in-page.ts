@@ -144,7 +144,7 @@ export async function estimated(given: {
   wrong: string;
   over: 'z' | 'attn_out' | 'mlp_out' | 'resid_pre';
   grid: 'layer-head' | 'layer-position';
-}): Promise<{ exact: number[]; estimate: number[]; exactMs: number; estimateMs: number }> {
+}): Promise<{ exact: number[]; estimate: number[] }> {
   const { clean, corrupted, right, wrong, over, grid } = given;
   const metric = { kind: 'logit-diff' as const, correct: right, wrong };
   const request = { clean, corrupted, metric, direction: 'denoise' as const, over, grid };
