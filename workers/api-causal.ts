@@ -25,7 +25,7 @@ export interface SweepRequest {
 
   // ---- extensions
   steps?: number; // of 'integrated'; 8 unless given
-  latents?: readonly number[]; // of a dictionary; those active in either prompt at any position, at most 256 by |difference|, unless given
+  latents?: readonly number[]; // of a dictionary; those active in the base run or in what is taken from, at most 256 by |difference| at a position from what is put there, unless given
   noise?: { positions: readonly number[]; scale?: number; seed?: number; draws?: number }; // causal tracing: the corrupted run is `clean` with Gaussian noise of scale (3) standard deviations of the embedding table's entries on hook_embed at these positions, the mean over `draws` (8); `corrupted` is not read
 }
 /**
@@ -46,7 +46,7 @@ export interface Grid {
   spread?: Tensor; // extension: with `pairs`, the standard deviation of `value` over them (n − 1); `value` and `raw` are means over all pairs, the first included
 }
 
-/** Extension. What a sweep would take, told before it runs. */
+/** Extension. What a sweep would take, or the estimate that `method` names, told before it runs. */
 export interface SweepPlan {
   cells: number;
   rowsComputed: number;

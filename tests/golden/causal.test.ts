@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe } from 'vitest';
 import { openBench, type Opened } from '../support/engine';
+import { attribute } from './causal/attribute';
 import { estimates, linear } from './causal/estimates';
 import { gradients } from './causal/gradients';
 import { sweeps } from './causal/sweeps';
@@ -26,6 +27,7 @@ describe('gpt2-odd', () =>
   having('gpt2-odd', (opened) => {
     describe('gradients', () => gradients(opened));
     describe('estimates', () => estimates(opened));
+    describe('attribution by latents', () => attribute(opened));
     describe('sweeps', () => sweeps(opened));
   }));
 describe('toy-attn', () => having('toy-attn', (opened) => describe('estimates', () => linear(opened))));

@@ -59,6 +59,7 @@ const CLAIMS = [
   'induction',
   'patching',
   'three heads',
+  'attribution',
   'refusal',
   'mood',
   'sampled sentences',

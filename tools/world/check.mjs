@@ -1,6 +1,6 @@
 /**
  * `npm run world:check`: is what is said about the demo's model true of the shipped files, read by Loupe's own engine in a browser?
- *   npm run world:check -- [--only facts,mood] [--smaller 10] [--pages 2] [--model build/world/model] [--no-build]
+ *   npm run world:check -- [attribution | --only facts,mood] [--smaller 10] [--pages 2] [--model build/world/model] [--no-build]
  * Exits with 1 where any claim does not hold. tools/world/check has one file a claim.
  */
 import { existsSync } from 'node:fs';

@@ -85,7 +85,7 @@ export function linear(opened: () => Opened): void {
   });
 }
 
-const DICTIONARIES: Readonly<Record<string, Wanted>> = {
+export const DICTIONARIES: Readonly<Record<string, Wanted>> = {
   relu: {
     activation: 'relu',
     dIn: 30,

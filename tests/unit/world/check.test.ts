@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { holds, judge, mean, shareOf, table, type Measure } from '../../../tools/world/check/claim';
+import { correlation, median } from '../../../tools/world/check/attribution';
 import { gridOf, handOver } from '../../../tools/world/check/patching';
 import { added, readVectors, removed, vectorNamed } from '../../../tools/world/check/steer';
 import { safetensors } from '../../../tools/world/check/tensors';
@@ -47,6 +48,25 @@ describe('statistics', () => {
     expect(mean([1, 2, 6])).toBe(3);
     expect(mean([])).toBeNaN();
     expect(shareOf([1, 2, 3, 4], (n) => n > 1)).toBe(0.75);
+  });
+
+  test('correlation and median, cells without a number left out', () => {
+    expect(
+      correlation([
+        [1, 2],
+        [2, 4],
+        [3, 6],
+        [NaN, 9],
+      ]),
+    ).toBeCloseTo(1);
+    expect(
+      correlation([
+        [1, 3],
+        [2, 2],
+        [3, 1],
+      ]),
+    ).toBeCloseTo(-1);
+    expect([median([3, 1, 2]), median([4, 1, 2, 3])]).toEqual([2, 2.5]);
   });
 
   test('the hand-over is the first layer that holds more at the last position', () => {

@@ -102,7 +102,7 @@ export async function sums(given: {
   });
 }
 
-/** The other prompt's resid_pre written in, one layer and position at a time: the logit difference of every cell. */
+/** The other prompt's resid_pre written in, one layer and position at a time (lab.sweep): the logit difference of every cell. */
 export async function patched(given: {
   clean: string;
   corrupted: string;
@@ -111,33 +111,89 @@ export async function patched(given: {
   positions: 'changed' | 'all';
 }): Promise<{ pieces: string[]; positions: number[]; cells: number[][]; clean: number; corrupted: number }> {
   const { lab } = window;
-  const [right, wrong] = [(await lab.token(given.right)).id, (await lab.token(given.wrong)).id];
-  const clean = await lab.tokenize(given.clean, { bos: true });
-  const corrupted = await lab.tokenize(given.corrupted, { bos: true });
-  if (clean.ids.length !== corrupted.ids.length) throw new Error('The two prompts are of different lengths.');
-  const layers = Array.from({ length: lab.model()?.layers ?? 0 }, (_, layer) => `blocks.${layer}.hook_resid_pre`);
-  const [source, base] = await lab.batch([{ prompt: clean.ids, taps: layers }, { prompt: corrupted.ids }]);
-  const first = clean.ids.findIndex((id, i) => corrupted.ids[i] !== id);
-  const from = given.positions === 'all' ? 0 : first;
-  const positions = clean.ids.map((_, i) => i).filter((i) => i >= from);
-  const requests = layers.flatMap((at) =>
-    positions.map((position) => {
-      const { shape, data } = source?.taps[at] ?? { shape: [0, 0], data: new Float32Array() };
-      const width = shape[1] ?? 0;
-      const edits: Edit[] = [{ kind: 'replace', at, where: [position], value: data.slice(position * width, (position + 1) * width) }];
-      return { prompt: corrupted.ids, edits };
-    }),
-  );
-  const results = await lab.batch(requests);
-  const difference = (result: (typeof results)[number] | undefined): number =>
-    (result?.logits?.data[right] ?? NaN) - (result?.logits?.data[wrong] ?? NaN);
+  const { ids, pieces } = await lab.tokenize(given.clean, { bos: true });
+  const other = (await lab.tokenize(given.corrupted, { bos: true })).ids;
+  // Before the first difference nothing can differ: where it is to be shown, those cells are computed too.
+  const every = given.positions === 'all';
+  const { raw, clean, corrupted } = await lab.sweep({
+    clean: ids,
+    corrupted: other,
+    metric: { kind: 'logit-diff', correct: given.right, wrong: given.wrong },
+    direction: 'denoise',
+    over: 'resid_pre',
+    grid: 'layer-position',
+    skip: !every,
+  });
+  const from = every ? 0 : ids.findIndex((id, i) => other[i] !== id);
+  const positions = ids.map((_, i) => i).filter((i) => i >= from);
+  const layers = Array.from({ length: raw.shape[0] ?? 0 }, (_, layer) => layer);
   return {
-    pieces: clean.pieces,
+    pieces,
     positions,
-    cells: layers.map((_, layer) => positions.map((__, i) => difference(results[layer * positions.length + i]))),
-    clean: difference(source),
-    corrupted: difference(base),
+    cells: layers.map((layer) => positions.map((p) => raw.data[layer * ids.length + p] ?? NaN)),
+    clean,
+    corrupted,
   };
+}
+
+/** One grid exactly and by attribution patching: recoveries, cell by cell. */
+export async function estimated(given: {
+  clean: string;
+  corrupted: string;
+  right: string;
+  wrong: string;
+  over: 'z' | 'attn_out' | 'mlp_out' | 'resid_pre';
+  grid: 'layer-head' | 'layer-position';
+}): Promise<{ exact: number[]; estimate: number[] }> {
+  const { clean, corrupted, right, wrong, over, grid } = given;
+  const metric = { kind: 'logit-diff' as const, correct: right, wrong };
+  const request = { clean, corrupted, metric, direction: 'denoise' as const, over, grid };
+  const exact = await window.lab.sweep(request);
+  const estimate = await window.lab.sweep({ ...request, method: 'attribution' });
+  return { exact: [...exact.value.data], estimate: [...estimate.value.data] };
+}
+
+/** What is left of the logit difference when every head's z in turn is zeroed beside those that are already: the mean over the prompts, [layer · heads + head]. */
+export async function withoutEach(given: {
+  prompts: { prompt: string; right: string; wrong: string }[];
+  zeroed: Edit[];
+}): Promise<number[]> {
+  const pairs = given.prompts.map(({ prompt, right, wrong }) => ({
+    clean: prompt,
+    corrupted: prompt,
+    metric: { kind: 'logit-diff' as const, correct: right, wrong },
+  }));
+  const [first] = pairs;
+  if (!first) throw new Error('no prompts');
+  const { raw } = await window.lab.sweep({
+    ...first,
+    pairs: pairs.slice(1),
+    edits: given.zeroed,
+    direction: 'noise',
+    ablate: 'zero',
+    over: 'z',
+    grid: 'layer-head',
+  });
+  return [...raw.data];
+}
+
+/** The logit difference of a prompt as it is, and with a set of heads' z zeroed together (lab.patchSet). */
+export async function withoutSet(given: {
+  prompt: string;
+  right: string;
+  wrong: string;
+  heads: (readonly [layer: number, head: number])[];
+}): Promise<{ plain: number; without: number }> {
+  const { prompt, right, wrong, heads } = given;
+  const { clean, raw } = await window.lab.patchSet({
+    clean: prompt,
+    corrupted: prompt,
+    metric: { kind: 'logit-diff', correct: right, wrong },
+    direction: 'noise',
+    ablate: 'zero',
+    parts: heads.map(([layer, head]) => ({ at: `blocks.${layer}.attn.hook_z` as const, head })),
+  });
+  return { plain: clean, without: raw };
 }
 
 /** The dictionaries on the shelf that fit the model in use, once there are so many: the page brings the demo's when it has come to rest. */

@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { attribution } from './attribution';
 import { Benches } from './bench';
 import { encoder } from '../stream';
 import { judge, table, type Claim, type Result } from './claim';
@@ -31,7 +32,7 @@ export const options = {
 } as const;
 
 export async function main(root: string, args: readonly string[]): Promise<void> {
-  const { values } = parseArgs({ args: [...args], options });
+  const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
   const vectors = values.vectors ?? join(root, 'dist', 'demo', 'vectors.safetensors');
   const demo = join(root, 'dist', 'demo');
   const model = values.model ?? join(demo, 'lanternwick');
@@ -45,12 +46,14 @@ export async function main(root: string, args: readonly string[]): Promise<void>
     induction,
     patching,
     heads,
+    attribution,
     ...ofDictionaries,
     refusal(vectors),
     mood(vectors),
     sampled,
   ];
-  const claims = every.filter(({ name }) => values.only === '' || values.only.split(',').some((part) => name.includes(part.trim())));
+  const only = [...positionals, ...values.only.split(',')].map((part) => part.trim()).filter((part) => part !== '');
+  const claims = every.filter(({ name }) => only.length === 0 || only.some((part) => name.includes(part)));
   const started = performance.now();
   const benches = await Benches.open({
     dist: join(root, 'dist'),

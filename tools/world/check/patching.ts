@@ -1,5 +1,5 @@
 /**
- * Where the answer to “… gave a lantern to” is carried, by plain `replace` edits: into the run of the prompt with the other giver, resid_pre of
+ * Where the answer to “… gave a lantern to” is carried, by lab.sweep: into the run of the prompt with the other giver, resid_pre of
  * the clean run is written at one layer and one position. Recovery is (m − m_corrupted)/(m_clean − m_corrupted) of the logit difference.
  * What comes before the first differing token cannot differ, and is measured on one pair to show it. The rest are the giver's name, the last
  * position, and what lies between, which should carry nothing.
