@@ -159,14 +159,6 @@ test('latents, causal tracing, paths, a set of pairs, an estimate verified, one 
   expect(await complaints(page)).toEqual([]);
   await asked.getByText('Every part').click();
 
-  // A pattern’s single entries: one head’s map, and all of them in a file.
-  await what.selectOption('pattern');
-  await asked.getByLabel('Grid', { exact: true }).selectOption('head-dest-src');
-  await run.click();
-  await expect(answer.getByRole('grid', { name: /^Patching grid of head \d\.\d, from by to/ })).toBeVisible(SLOW);
-  expect((await saved('CSV')).toString().trim().split('\r\n')).toHaveLength(1 + 24 * 15 * 15);
-  expect((await saved('SVG')).toString()).toMatch(/head \d\.\d/);
-
   // Causal tracing: no contrast; restored at the noised token before any layer, and at the last position in the end.
   await page.getByText('Against itself, noised').click();
   await expect(asked.getByText('Choose the tokens that are noised.')).toBeVisible();
@@ -205,8 +197,20 @@ test('latents, causal tracing, paths, a set of pairs, an estimate verified, one 
   expect((await saved('CSV')).toString().split('\r\n')[0]).toBe('layer,position,token,value,metric,spread');
   expect(await complaints(page)).toEqual([]);
 
+  // A pattern’s single entries, of two short texts: one head’s map, and all of them in a file.
+  await set.getByRole('switch', { name: 'Run over the set' }).click();
+  await page.getByRole('textbox', { name: 'Prompt', exact: true }).fill('Mara has a pet');
+  await page.getByRole('textbox', { name: /^Contrast/ }).fill('Odo has a pet');
+  await expect(page.getByText('5 tokens each; they differ at position 1')).toBeVisible(SLOW);
+  await what.selectOption('pattern');
+  await asked.getByLabel('Grid', { exact: true }).selectOption('head-dest-src');
+  await run.click();
+  await expect(answer.getByRole('grid', { name: /^Patching grid of head \d\.\d, from by to/ })).toBeVisible(SLOW);
+  expect((await saved('CSV')).toString().trim().split('\r\n')).toHaveLength(1 + 24 * 5 * 5);
+  expect((await saved('SVG')).toString()).toMatch(/head \d\.\d/);
+
   // Another position, and everything as it was after a reload.
-  await asked.getByLabel('Where the metric is read').selectOption('9');
+  await asked.getByLabel('Where the metric is read').selectOption('3');
   await expect(answer).toContainText('of an earlier question');
   await page.reload();
   await page.evaluate(() => window.lab.ready);
