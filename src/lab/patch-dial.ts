@@ -15,18 +15,23 @@ export async function dialOfCell(
   { asked }: PatchAnswer,
   part: PatchPart,
   name: string,
+  /** Told at once, before anything else sees the dial: its slider is to take the focus. */
+  made: (id: string) => void = () => undefined,
 ): Promise<Dial> {
   const { clean, corrupted, request, dictionary } = asked;
   const zero = ablationOf(request) === 'zero';
   const { latent } = part;
+  const told = (dial: Dial): Dial => (made(dial.id), dial);
   if (latent === undefined || !dictionary)
-    return dials.addReplace({
-      name: `${name}, as in the contrast`,
-      at: part.at,
-      by: zero ? 'zero' : corrupted.map(({ id }) => id),
-      ...(part.head === undefined ? {} : { head: part.head }),
-      positions: [...(part.positions ?? corrupted.map((_, i) => i))],
-    });
+    return told(
+      dials.addReplace({
+        name: `${name}, as in the contrast`,
+        at: part.at,
+        by: zero ? 'zero' : corrupted.map(({ id }) => id),
+        ...(part.head === undefined ? {} : { head: part.head }),
+        positions: [...(part.positions ?? corrupted.map((_, i) => i))],
+      }),
+    );
   const along = (tokens: typeof clean) =>
     latentAlong(
       lab,
@@ -40,7 +45,7 @@ export async function dialOfCell(
   const at = here.reduce((best, _, p) => (gap(p) > gap(best) ? p : best), 0);
   const value = there[at] ?? 0;
   const before = dials.list.length;
-  const dial = dials.addLatent(dictionary, latent, value);
+  const dial = told(dials.addLatent(dictionary, latent, value));
   // One that was there already is the person's, and stays as it is.
   if (dials.list.length === before) return dial;
   // The slider reaches from rest to twice the larger of the two.

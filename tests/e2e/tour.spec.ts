@@ -37,7 +37,55 @@ async function findForming(page: Page): Promise<void> {
   }
 }
 
-test('both stops by keyboard; left, resumed, reloaded', async ({ page, site }) => {
+/** Head 4.1 looks at a name, and nothing hangs on it; down to the lowest layer, to the one that does. */
+async function silenceTheCopier(page: Page): Promise<void> {
+  const heads = page.getByRole('listbox', { name: 'Heads' });
+  await expect(heads.getByRole('option')).toHaveCount(24, SLOW);
+  await press(page, 'Take me there');
+  await expect(heads.getByRole('option', { name: /^head 0\.0/ })).toBeFocused();
+  for (const key of ['ArrowUp', 'ArrowUp', 'ArrowUp', 'ArrowUp']) await page.keyboard.press(key);
+  await expect(page.getByText(/^Each square is a head/)).toBeVisible();
+  await page.keyboard.press('ArrowRight');
+  await expect(page.getByText(/^Head 4\.1 looks at a name/)).toBeVisible();
+  await press(page, 'Take me there');
+  await expect(page.getByRole('button', { name: 'Silence this head' })).toBeFocused();
+  await page.keyboard.press('Enter');
+  await expect(page.getByText(/^Without head 4\.1 it still ends with “Odo”, at 100%/)).toBeVisible(SLOW);
+  await heads.locator('[tabindex="0"]').focus();
+  for (let i = 0; i < 4; i++) await page.keyboard.press('ArrowDown');
+  await press(page, 'Silence this head');
+  await expect(page.getByText(/falls from 100% to \d\d?%/)).toBeVisible(SLOW);
+}
+
+/** The fact is in the last column from layer 1 on; the dial of it brings the other pet. */
+async function moveTheFact(page: Page): Promise<void> {
+  await expect(page.getByText(/^96 cells/)).toBeVisible(SLOW);
+  await press(page, 'Take me there');
+  await expect(page.getByRole('button', { name: 'Run', exact: true })).toBeFocused();
+  await page.keyboard.press('Enter');
+  await expect(page.getByText(/^Where does the fact travel/)).toBeVisible(SLOW);
+  await press(page, 'Take me there');
+  await page.keyboard.press('End');
+  await expect(page.getByText(/^That one activation carries it/)).toBeVisible(SLOW);
+  await press(page, 'Take me there');
+  await page.keyboard.press('Enter');
+  await expect(page.getByText(/^You moved a fact/)).toBeVisible();
+  // What is said is so: under the dial this question has the other's answer.
+  const says = await page.evaluate(async () => {
+    const [prompt, other] = ['Mara', 'Odo'].map((name) => `Question: Which pet does ${name} have?\nAnswer: ${name} has a pet`);
+    const at = 'blocks.5.hook_resid_pre';
+    const value = { prompt: other ?? '', from: [15] };
+    const { top } = await window.lab.run({
+      prompt: prompt ?? '',
+      edits: [{ kind: 'replace', at, where: [15], value }],
+      logits: { top: 1 },
+    });
+    return (await window.lab.token(top?.ids.at(-1)?.[0] ?? 0)).piece;
+  });
+  expect(says).toBe(' cat');
+}
+
+test('every stop by keyboard; left, resumed, reloaded', async ({ page, site }) => {
   await arrive(page, site.url);
   await press(page, 'Take the tour');
   await expect(heading(page, 'A prediction forms')).toBeFocused(SLOW);
@@ -55,10 +103,14 @@ test('both stops by keyboard; left, resumed, reloaded', async ({ page, site }) =
   await expect(page.getByText(/^That is where it is decided/)).toBeVisible();
   await expect(heading(page, 'A prediction forms')).toBeFocused();
 
+  await press(page, 'Next: The head that copies names');
+  await expect(heading(page, 'The head that copies names')).toBeFocused(SLOW);
+  await silenceTheCopier(page);
+
   await press(page, 'Next: A story bent by a dial');
   await expect(heading(page, 'A story bent by a dial')).toBeFocused(SLOW);
   await press(page, 'Take me there');
-  const slider = page.getByRole('slider').first();
+  const slider = page.getByRole('slider', { name: /^merry/ });
   await expect(slider).toBeFocused();
   for (let i = 0; i < 6; i++) await page.keyboard.press('PageDown');
   await expect(page.getByText(/^Now let it write/)).toBeVisible();
@@ -74,6 +126,10 @@ test('both stops by keyboard; left, resumed, reloaded', async ({ page, site }) =
   await expect(page.getByRole('button', { name: 'Generate', exact: true })).toBeFocused();
   await page.keyboard.press('Enter');
   await expect(page.getByText(/^You bent a story/)).toBeVisible(SLOW);
+
+  await press(page, 'Next: A fact from one person to another');
+  await expect(heading(page, 'A fact from one person to another')).toBeFocused(SLOW);
+  await moveTheFact(page);
   await press(page, 'Finish');
   await expect(page.getByRole('button', { name: 'Tour', exact: true })).toBeFocused();
   await page.waitForTimeout(700);
@@ -92,7 +148,7 @@ test('an invitation that is declined does not come again; a stop can be skipped'
   await press(page, 'Tour');
   await expect(heading(page, 'A prediction forms')).toBeFocused(SLOW);
   await press(page, 'Skip this stop');
-  await expect(heading(page, 'A story bent by a dial')).toBeFocused(SLOW);
+  await expect(heading(page, 'The head that copies names')).toBeFocused(SLOW);
 });
 
 test('what lay on the bench comes back after it', async ({ page, site }) => {
@@ -135,8 +191,8 @@ for (const colorScheme of ['dark', 'light'] as const) {
   test(`axe has no complaint, ${colorScheme}; nothing overflows, narrow or wide`, async ({ page, site }) => {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     await arrive(page, site.url);
-    const looks = async (what: string): Promise<void> => {
-      for (const width of [1440, 1000, 390]) {
+    const looks = async (what: string, widths = [1440, 1000, 390]): Promise<void> => {
+      for (const width of widths) {
         await page.setViewportSize({ width, height: 820 });
         await page.waitForTimeout(300);
         expect(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), `${what} at ${width}`).toBe(false);
@@ -152,7 +208,13 @@ for (const colorScheme of ['dark', 'light'] as const) {
     await expect(page.getByRole('gridcell').first()).toBeVisible(SLOW);
     await looks('the first stop');
     await page.getByRole('button', { name: 'Skip this stop' }).click();
+    await expect(page.getByRole('option', { name: /^head 5\.3/ })).toBeVisible(SLOW);
+    await looks('the second stop', [1440, 390]);
+    await page.getByRole('button', { name: 'Skip this stop' }).click();
     await expect(page.getByRole('slider').first()).toBeVisible();
-    await looks('the second stop');
+    await looks('the third stop');
+    await page.getByRole('button', { name: 'Skip this stop' }).click();
+    await expect(page.getByText(/^96 cells/)).toBeVisible(SLOW);
+    await looks('the fourth stop', [1440, 390]);
   });
 }
