@@ -97,6 +97,11 @@ export class PatchAnswer {
     return !(request.pairs?.length && ablationOf(request) === 'mean');
   }
 
+  /** Single cells can be run by themselves, and mean what they mean in the grid: not so where the other run is a mean of draws. */
+  get verifiable(): boolean {
+    return this.settable && !noised(this.asked.request);
+  }
+
   /** Approximate beside exact, cell by cell; the verified ones where there is no exact grid. */
   pairs(): { cell: number; approximate: number; exact: number }[] {
     const { approximate, exact, verified } = this;

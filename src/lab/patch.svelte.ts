@@ -100,9 +100,9 @@ export class PatchStore {
   choose(grid: GridKind): void {
     this.#grid = grid;
   }
-  /** Gradients estimate grids between two texts; paths and noise are only run. */
+  /** Gradients estimate grids; paths are only run. */
   get approximable(): boolean {
-    return !this.path.on && !this.noise.on;
+    return !this.path.on;
   }
   get method(): Method {
     return this.approximable ? this.#method : 'exact';
@@ -183,7 +183,9 @@ export class PatchStore {
     return `The pairs have ${least} to ${most} tokens, and this grid has a cell for each: take layer × head, or pairs that are as long.`;
   });
   key: string = $derived(JSON.stringify(this.request ?? null));
-  planNow: SweepPlan | undefined = $derived(this.plan?.of === this.key ? this.plan.plan : undefined);
+  /** What is planned: of both methods the exact one, which takes longer. */
+  #planKey: string = $derived.by(() => `${this.method === 'attribution' ? 'attribution' : 'exact'} ${this.key}`);
+  planNow: SweepPlan | undefined = $derived(this.plan?.of === this.#planKey ? this.plan.plan : undefined);
   /** The answer is about another question than the one that stands above it. */
   stale: boolean = $derived.by(() => this.answer !== undefined && JSON.stringify(this.answer.asked.request) !== this.key);
 
@@ -240,12 +242,13 @@ export class PatchStore {
 
   /** What it would take; nothing is run. Of a path there is no plan: a sender takes two runs. */
   async replan(): Promise<void> {
-    const { request, key } = this;
-    if (!request || isPath(request) || this.plan?.of === key) return;
+    const request = this.request;
+    const of = this.#planKey;
+    if (!request || isPath(request) || this.plan?.of === of) return;
     const ticket = ++this.#planned;
     try {
-      const plan = await this.lab.planSweep(request);
-      if (ticket === this.#planned) this.plan = { of: key, plan };
+      const plan = await this.lab.planSweep(this.method === 'attribution' ? { ...request, method: 'attribution' } : request);
+      if (ticket === this.#planned) this.plan = { of, plan };
       if (ticket === this.#planned) this.planProblem = undefined;
     } catch (thrown) {
       if (ticket === this.#planned) this.planProblem = troubleOf(thrown);

@@ -201,15 +201,21 @@ describe('causal tracing', () => {
     store.noise.seed = 5;
     store.method = 'both';
     await store.run();
+    const request = {
+      ...{ clean: CLEAN, corrupted: CLEAN, metric: { kind: 'logit-diff', correct: 37, wrong: 38 }, direction: 'denoise' },
+      ...{ over: 'resid_pre', grid: 'layer-position' },
+      noise: { positions: [1, 2], scale: 3, draws: 8, seed: 5 },
+    };
     expect(asked.sweep).toEqual([
-      {
-        ...{ clean: CLEAN, corrupted: CLEAN, metric: { kind: 'logit-diff', correct: 37, wrong: 38 }, direction: 'denoise' },
-        ...{ over: 'resid_pre', grid: 'layer-position', method: 'exact' },
-        noise: { positions: [1, 2], scale: 3, draws: 8, seed: 5 },
-      },
+      { ...request, method: 'attribution' },
+      { ...request, method: 'exact' },
     ]);
     expect(store.answer?.part(2), 'no run of its own').toBeUndefined();
-    expect(await scripted(store)).toEqual([{ call: 'sweep', request: asked.sweep[0] }]);
+    expect(store.answer?.verifiable).toBe(false);
+    expect(await scripted(store)).toEqual([
+      { call: 'sweep', request: asked.sweep[1] },
+      { call: 'sweep', request: asked.sweep[0] },
+    ]);
   });
 });
 
