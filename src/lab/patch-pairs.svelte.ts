@@ -2,7 +2,7 @@
  * A set of contrast pairs, over which a sweep is averaged. Pairs are kept as text and read with the model in use: each is aligned by itself and its answers made
  * tokens, and what does not line up is explained and left out, never dropped. Lines that cannot be taken stay where they were written.
  */
-import type { Lab, Metric } from '../../workers/api';
+import type { Lab, Metric, SweepRequest } from '../../workers/api';
 import { align, type Token } from './contrast';
 import { labError } from './jobs';
 import { parseLine, readPairs, samePair, type PairText } from './pair-lines';
@@ -136,4 +136,15 @@ export function ownMetric(metric: Metric, { correct, wrong }: Pick<ReadPair, 'co
   if (metric.kind === 'logit-diff')
     return { kind: metric.kind, correct: correct?.id ?? metric.correct, wrong: wrong?.id ?? metric.wrong, ...position };
   return correct && { kind: metric.kind, token: correct.id, ...position };
+}
+
+/** Pairs as a request has them: the first as its own, each with its own answers where it has some. */
+export function asked(
+  [first, ...rest]: readonly Pick<ReadPair, 'clean' | 'corrupted' | 'correct' | 'wrong'>[],
+  metric: Metric,
+): Pick<SweepRequest, 'pairs' | 'metric'> & { clean: number[]; corrupted: number[] } {
+  const ids = (tokens: readonly Token[] = []) => tokens.map(({ id }) => id);
+  const pairs = rest.map((pair) => ({ clean: ids(pair.clean), corrupted: ids(pair.corrupted), metric: ownMetric(metric, pair) ?? metric }));
+  const own = (first && ownMetric(metric, first)) ?? metric;
+  return { clean: ids(first?.clean), corrupted: ids(first?.corrupted), ...(pairs.length ? { pairs } : {}), metric: own };
 }

@@ -52,3 +52,12 @@ export function fileName(request: Request): string {
   const { over, grid } = request;
   return `${noised(request) ? 'tracing' : 'patch'}-${typeof over === 'object' ? 'latents' : over}-${grid}`;
 }
+
+/** Cells that were gathered may be carried over to another grid of the same two runs. */
+export function sameRuns(a: Request, b: Request): boolean {
+  const of = (request: Request) => {
+    const { clean, corrupted, pairs, metric, direction, edits } = request;
+    return JSON.stringify([clean, corrupted, pairs, metric, direction, edits, isPath(request) ? 'path' : [request.ablate, request.noise]]);
+  };
+  return of(a) === of(b);
+}

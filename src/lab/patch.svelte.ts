@@ -10,9 +10,10 @@ import { gridsOf, OVER, type GridKind } from './grids';
 import { labError } from './jobs';
 import { PatchAnswer, type Asked } from './patch-answer.svelte';
 import { NoiseChoice } from './patch-noise.svelte';
-import { ownMetric, PairSet, tokenOf } from './patch-pairs.svelte';
+import { asked, PairSet, tokenOf } from './patch-pairs.svelte';
 import { PathChoice } from './patch-path.svelte';
-import { isPath, type Request, type SweepAsked } from './patch-question';
+import { isPath, sameRuns, type Request } from './patch-question';
+import { put, type Method, type Running } from './patch-run';
 import { suggested } from './patch-suggest';
 import { readJson } from './patch-kept';
 import { patchLines } from './script-causal';
@@ -21,7 +22,6 @@ import { quoted } from './pieces';
 import { troubleOf, type Trouble } from './trouble';
 
 export type MetricKind = Metric['kind'];
-export type Method = 'exact' | 'attribution' | 'both';
 export type Take = 'other' | 'zero' | 'mean';
 export interface Chosen {
   text: string;
@@ -54,7 +54,7 @@ export class PatchStore {
   planProblem = $state.raw<Trouble | undefined>();
   textProblem = $state.raw<Trouble | undefined>();
   answer = $state.raw<PatchAnswer | undefined>();
-  running = $state.raw<{ stage: string; done: number; of: number; secondsLeft?: number } | undefined>();
+  running = $state.raw<Running | undefined>();
   problem = $state.raw<Trouble | undefined>();
   /** The pair whose answers the two tokens are, and whether a hand has chosen them. */
   #suggested = $state('');
@@ -82,8 +82,14 @@ export class PatchStore {
     if (this.noise.on) return this.clean.length > 0;
     return this.clean.length > 0 && this.corrupted.length > 0 && !this.alignment.problem;
   });
-  /** The text whose tokens stand along the grid: the prompt's, or the first of the set. */
-  base: Token[] = $derived.by(() => (this.many ? (this.pairs.good[0]?.clean ?? []) : this.clean));
+  /** The two texts whose tokens stand along the grid: the prompt's and its contrast's, or the first pair of the set. */
+  texts: { clean: Token[]; corrupted: Token[] } = $derived.by(() => {
+    const [first] = this.many ? this.pairs.good : [];
+    return first ?? { clean: this.clean, corrupted: this.noise.on ? this.clean : this.corrupted };
+  });
+  get base(): Token[] {
+    return this.texts.clean;
+  }
   dictionaries: readonly DictionaryInfo[] = $derived.by(() => {
     const model = this.bench.machine.model?.id;
     return (this.bench.features?.dictionaries ?? []).filter(({ fits }) => model !== undefined && fits.includes(model));
@@ -151,7 +157,7 @@ export class PatchStore {
     const base = this.metricNow;
     if (!base || !this.ready || this.uneven) return undefined;
     const edits = this.#edits;
-    const common = { ...this.#asTexts(base), direction: this.direction, ...(edits ? { edits } : {}) };
+    const common = { ...asked(this.many ? this.pairs.good : [this.texts], base), direction: this.direction, ...(edits ? { edits } : {}) };
     const { model } = this.bench.machine;
     if (this.path.on && !this.noise.on) {
       const receivers = model ? this.path.of(model) : [];
@@ -163,18 +169,6 @@ export class PatchStore {
     const put = this.take === 'other' || noise ? {} : { ablate: this.take };
     return { ...common, over: this.overNow, grid: this.grid, ...(noise ? { noise } : {}), ...put };
   });
-  #asTexts(metric: Metric): Pick<SweepAsked, 'clean' | 'corrupted' | 'pairs' | 'metric'> {
-    const ids = (tokens: readonly Token[]) => tokens.map(({ id }) => id);
-    const [first, ...rest] = this.many ? this.pairs.good : [];
-    if (!first) return { clean: ids(this.clean), corrupted: ids(this.noise.on ? this.clean : this.corrupted), metric };
-    const pairs = rest.map((pair) => ({
-      clean: ids(pair.clean),
-      corrupted: ids(pair.corrupted),
-      metric: ownMetric(metric, pair) ?? metric,
-    }));
-    const own = ownMetric(metric, first) ?? metric;
-    return { clean: ids(first.clean), corrupted: ids(first.corrupted), ...(pairs.length ? { pairs } : {}), metric: own };
-  }
   /** Pairs of unequal lengths have no positions in common: what to do is said. */
   uneven: string = $derived.by(() => {
     const lengths = this.pairs.good.map(({ clean }) => clean.length);
@@ -259,33 +253,19 @@ export class PatchStore {
     const { request, method, dictionary } = this;
     const { model } = this.bench.machine;
     if (!request || !model || this.running) return;
-    const [first] = this.many ? this.pairs.good : [];
-    const { clean, corrupted } = first ?? { clean: this.clean, corrupted: this.noise.on ? this.clean : this.corrupted };
+    const { clean, corrupted } = this.texts;
     const { labels } = this.bench;
-    const asked: Asked = {
+    const about: Asked = {
       ...{ request, clean, corrupted, said: this.said, model: model.name },
       ...(dictionary && !isPath(request) ? { dictionary, label: (latent: number) => labels?.text(dictionary.id, latent) } : {}),
     };
     const abort = (this.#abort = new AbortController());
     this.problem = undefined;
     this.running = { stage: 'Patching', done: 0, of: this.planNow?.cells ?? 0 };
-    const began = performance.now();
-    const progress = (stage: string) => (done: number, of: number) => {
-      const left = done > 0 ? ((performance.now() - began) / done) * (of - done) : Number.NaN;
-      this.running = { stage, done, of, ...(Number.isFinite(left) ? { secondsLeft: left / 1000 } : {}) };
-    };
     try {
-      const ask = (kind: 'exact' | 'attribution', stage: string, latents?: readonly number[]) => {
-        const job = { signal: abort.signal, progress: progress(stage) };
-        if (isPath(request)) return this.lab.pathPatch(request, job);
-        return this.lab.sweep({ ...request, method: kind, ...(latents ? { latents } : {}) }, job);
-      };
-      const approximate = method === 'exact' ? undefined : await ask('attribution', 'Approximating');
-      // Cell by cell beside the estimate: the same latents in the same order.
-      const same = approximate && dictionary ? approximate.axes[0]?.labels.map(Number) : undefined;
-      const exact = method === 'attribution' ? undefined : await ask('exact', 'Patching', same);
-      const set = this.answer && sameRuns(this.answer.asked, asked) ? this.answer.set : [];
-      this.answer = new PatchAnswer(this.lab, asked, exact, approximate);
+      const { exact, approximate } = await put(this.lab, request, method, abort.signal, (running) => (this.running = running));
+      const set = this.answer && sameRuns(this.answer.asked.request, request) ? this.answer.set : [];
+      this.answer = new PatchAnswer(this.lab, about, exact, approximate);
       this.answer.set = set;
       // Where the answer is read off: in a map that does not fit, that column is brought in sight.
       this.bench.prompt.selected ??= this.at ?? clean.length - 1;
@@ -302,9 +282,8 @@ export class PatchStore {
   script(): readonly string[] | undefined {
     const { request, method, writes } = this;
     if (!request) return undefined;
-    const [first] = this.many ? this.pairs.good : [];
     const said = (tokens: readonly Token[]) => tokens.map(({ piece }) => piece).join('');
-    const { clean, corrupted } = first ?? { clean: this.clean, corrupted: this.noise.on ? this.clean : this.corrupted };
+    const { clean, corrupted } = this.texts;
     return patchLines({
       request,
       methods: method === 'both' ? ['exact', 'attribution'] : [method],
@@ -343,15 +322,6 @@ export class PatchStore {
     this.path.restore(saved['path']);
     this.pairs.restore(saved['pairs']);
   }
-}
-
-/** A set may be carried over to another grid of the same two runs. */
-function sameRuns(a: Asked, b: Asked): boolean {
-  const of = ({ request }: Asked) => {
-    const { clean, corrupted, pairs, metric, direction, edits } = request;
-    return JSON.stringify([clean, corrupted, pairs, metric, direction, edits, isPath(request) ? 'path' : [request.ablate, request.noise]]);
-  };
-  return of(a) === of(b);
 }
 
 const made = new WeakMap<Bench, PatchStore>();
