@@ -150,12 +150,7 @@ export async function estimated(given: {
   const request = { clean, corrupted, metric, direction: 'denoise' as const, over, grid };
   const exact = await window.lab.sweep(request);
   const estimate = await window.lab.sweep({ ...request, method: 'attribution' });
-  return {
-    exact: [...exact.value.data],
-    estimate: [...estimate.value.data],
-    exactMs: exact.milliseconds,
-    estimateMs: estimate.milliseconds,
-  };
+  return { exact: [...exact.value.data], estimate: [...estimate.value.data] };
 }
 
 /** What is left of the logit difference when every head's z in turn is zeroed beside those that are already: the mean over the prompts, [layer · heads + head]. */
