@@ -152,4 +152,5 @@ export interface TrainLensRequest {
   tokens?: number; // read in all; 20,000 unless given
   name?: string;
   seed?: number;
+  steps?: number; // extension: of descent on KL at each layer, from where regression ends; 60 unless given, 0: none
 }

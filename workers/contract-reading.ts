@@ -67,6 +67,8 @@ export interface EngineTrainLens {
   /** Tokens that are read and left out of everything. */
   special: readonly number[];
   seed: number;
+  /** Down KL, a layer, from where regression ends. */
+  steps: number;
 }
 export interface EngineTrainedLens {
   hooks: string[];

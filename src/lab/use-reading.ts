@@ -23,6 +23,7 @@ interface Parts {
 const LENGTH = 50;
 /** Tokens that a lens is trained on, a sequence's, and how many are fetched at once. */
 const TOKENS = 20_000;
+const STEPS = 60;
 const CONTEXT = 128;
 const CHUNK = 4096;
 
@@ -122,10 +123,11 @@ export function useReading({ engine, files, text, model, edits, attach, changed 
         job,
         (id) => engine.cancel(id),
         async (id) => {
-          const { kind = 'tuned', text: given, tokens = TOKENS, seed = 0 } = request;
+          const { kind = 'tuned', text: given, tokens = TOKENS, seed = 0, steps = STEPS } = request;
           if (kind !== 'tuned') throw notYet('Averaging a jacobian lens', 'a later release; one that is dropped can be used');
           const most = count(tokens, 'tokens');
           within(seed, 'seed', (x) => Number.isSafeInteger(x), 'a whole number');
+          within(steps, 'steps', (x) => Number.isInteger(x) && x >= 0, 'a whole number, at least 0');
           const using = model();
           const { special, prependBos } = await text.vocabulary();
           const named = await files.textOf(given);
@@ -151,7 +153,7 @@ export function useReading({ engine, files, text, model, edits, attach, changed 
           } finally {
             await files.closeText(reading);
           }
-          const { hooks, maps, trained } = await engine.trainLens({ sequences, special, seed }, id, stepped(job));
+          const { hooks, maps, trained } = await engine.trainLens({ sequences, special, seed, steps }, id, stepped(job));
           throwIfAborted(job?.signal);
           const { layers, dModel } = using;
           const name = request.name ?? `tuned on ${named.name}`;

@@ -3,6 +3,7 @@
  * other. What they are together is held to PyTorch in tests/golden/every/gradients.ts.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { klBack } from '../../workers/kernels/kl-back';
 import { actBack, attentionBack, linearBack, normBack, ropeBack } from '../../workers/kernels/backward';
 import { pad4 } from '../../workers/model/layout';
 import type { Activation } from '../../workers/model/spec';
@@ -278,5 +279,29 @@ test.each([
       }).flat(),
     );
     rig.expectRows('rope-back', name, packed(await rig.floats(`d${name}`), dHead, pad4(dHead)), right, dHead, 3e-6);
+  }
+});
+
+test('KL by logits: softmax less softmax, through a cap; padding is cleared', async () => {
+  const [rows, n] = [3, 131];
+  const stride = pad4(n) + 4;
+  const logits = numbers(2 * rows * n, 5, 6);
+  for (const cap of [0, 7]) {
+    rig.clear();
+    rig.put('logits', spaced(logits, n, stride, 9));
+    await rig.run(klBack({ rows, n, stride, weight: 0.25, cap, logits: 'logits', hook }));
+    const softmax = (row: number): Float64Array => {
+      const values = Float64Array.from({ length: n }, (_, i) => Math.exp(at(logits, row * n + i)));
+      const all = values.reduce((a, b) => a + b, 0);
+      return values.map((value) => value / all);
+    };
+    const expected = Float64Array.from({ length: rows * n }, (_, i) => {
+      const [r, k] = [Math.floor(i / n), i % n];
+      const through = cap ? 1 - (at(logits, i) / cap) ** 2 : 1;
+      return 0.25 * (at(softmax(r), k) - at(softmax(rows + r), k)) * through;
+    });
+    const found = await rig.floats('logits');
+    rig.expectRows('kl-back', `${rows} × ${n}, cap ${cap}`, packed(found.subarray(0, rows * stride), n, stride), expected, n, 5e-6);
+    for (let i = 0; i < rows * stride; i++) if (i % stride >= n) expect(found[i]).toBe(0);
   }
 });

@@ -1,7 +1,7 @@
 /**
  * A tuned lens of a person's text: for every layer the affine map of fit.ts, at the λ of a few (none among them: the logit lens as it is) under which KL(final ‖ lens) is least on sequences that were
- * not fitted; and what it comes to on others that chose nothing either, beside the logit lens. The stream of every layer is read with one forward a batch; sums of products run on the GPU.
- * This is regression onto the final stream, not descent on the divergence itself as in Belrose et al. 2023: in closed form, without a gradient.
+ * not fitted, from there so many steps down the divergence itself (descend.ts); and what it comes to on others that chose nothing either, beside the logit lens. The stream of every layer is read with one
+ * forward a batch; sums of products run on the GPU.
  */
 import type { EngineTrainedLens, EngineTrainLens, LensMap } from '../../contract-reading';
 import { LabError } from '../../errors';
@@ -12,6 +12,7 @@ import { readRows } from '../../model/read-rows';
 import { runBatch } from '../../model/run';
 import { checkIds, type Runtime } from '../../model/runtime';
 import { mapped } from './apply';
+import { descend } from './descend';
 import { Moments, split } from './fit';
 
 /** λ, as shares of the mean variance; Infinity: no map. */
@@ -21,10 +22,14 @@ const ROWS = 1024;
 /** Rows that choose, and that measure, at most. */
 const CHOOSING = 192;
 const MEASURING = 512;
+/** Fitted rows that are kept to descend on, at most, by number and by bytes of all layers together; with fewer than the least there is no descent. */
+const KEPT = 4096;
+const KEPT_BYTES = 256 << 20;
+const LEAST = 256;
 
 export async function trainLens(
   model: Runtime,
-  { sequences, special, seed }: EngineTrainLens,
+  { sequences, special, seed, steps }: EngineTrainLens,
   progress?: (done: number, of: number) => void,
   stop?: () => void,
 ): Promise<EngineTrainedLens> {
@@ -39,10 +44,11 @@ export async function trainLens(
   const hooks = lensLayers(layers);
   const read = hooks.slice(0, -1);
   const left = new Set(special);
-  const parts = split(sequences.length, counter(seed));
+  const next = counter(seed);
+  const parts = split(sequences.length, next);
   const of = (list: readonly number[]): number[][] => list.map((i) => sequences[i] ?? []);
   const lengths = sequences.reduce((sum, { length }) => sum + length, 0);
-  const total = lengths + layers * (RIDGES.length + 1);
+  const total = lengths + layers * (RIDGES.length + 1 + steps);
   let done = 0;
   const step = (more: number): void => {
     stop?.();
@@ -50,8 +56,12 @@ export async function trainLens(
   };
   const moments = read.map(() => new Moments(dModel));
   let tokens = 0;
+  // Sequences come in an order by chance: the first are as good as any.
+  const room = Math.min(KEPT, Math.floor(KEPT_BYTES / (4 * dModel * hooks.length)));
+  const kept: Float32Array[][] = [];
   for (const batch of batches(of(parts.fit))) {
     const streams = await streamsOf(model, batch, hooks, left);
+    if (steps > 0 && tokens < room) kept.push(streams);
     for (const [l, each] of moments.entries()) await addTo(model, each, streams[l], streams[layers]);
     tokens += (streams[layers]?.length ?? 0) / dModel;
     step(batch.reduce((sum, { length }) => sum + length, 0));
@@ -86,8 +96,22 @@ export async function trainLens(
       stop,
     );
     const best = kls.indexOf(Math.min(...kls));
-    maps.push(tried[best] ?? { weight: new Float32Array(dModel ** 2), bias: new Float32Array(dModel) });
+    const start = tried[best] ?? { weight: new Float32Array(dModel ** 2), bias: new Float32Array(dModel) };
     step(RIDGES.length);
+    const rows = (layer: number): Float32Array =>
+      joined(
+        kept.map((streams) => streams[layer] ?? new Float32Array(0)),
+        room * dModel,
+      );
+    const x = rows(l);
+    const judge = async (map: LensMap): Promise<number> =>
+      (await divergences(model, [{ rows: choosing[l] ?? new Float32Array(0), map }], choosing.at(-1), stop))[0] ?? NaN;
+    const call = { start, x, y: rows(layers), steps, next, judge, best: kls[best] ?? NaN, step: () => step(1) };
+    if (x.length >= LEAST * dModel) maps.push(await descend(model, call));
+    else {
+      maps.push(start);
+      step(steps);
+    }
   }
   const measured = maps.flatMap((map, l) => [undefined, map].map((each) => ({ rows: apart[l] ?? new Float32Array(0), map: each })));
   const all = await divergences(model, measured, apart.at(-1), stop);
