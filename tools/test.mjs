@@ -153,13 +153,13 @@ const chromium = () => {
 
 /** @type {Step[]} */
 const steps = [
-  { name: 'format', run: check([bin('prettier', 'bin', 'prettier.cjs'), '--check', '.'], 3) },
-  { name: 'lint', run: check([bin('eslint', 'bin', 'eslint.js'), '.'], 5) },
-  { name: 'types', run: check([bin('svelte-check', 'bin', 'svelte-check'), '--tsconfig', './tsconfig.json', '--fail-on-warnings'], 5) },
-  { name: 'unit', run: vitest('unit', 6) },
-  { name: 'build', run: check([bin('vite', 'bin', 'vite.js'), 'build'], 4) },
+  { name: 'format', run: check([bin('prettier', 'bin', 'prettier.cjs'), '--check', '.'], 5) },
+  { name: 'lint', run: check([bin('eslint', 'bin', 'eslint.js'), '.'], 8) },
+  { name: 'types', run: check([bin('svelte-check', 'bin', 'svelte-check'), '--tsconfig', './tsconfig.json', '--fail-on-warnings'], 8) },
+  { name: 'unit', run: vitest('unit', 10) },
+  { name: 'build', run: check([bin('vite', 'bin', 'vite.js'), 'build'], 6) },
   { name: 'budget', run: check([join(dirname(fileURLToPath(import.meta.url)), 'budget.mjs')], 1) },
-  { name: 'gpu', run: vitest('gpu', 10, chromium) },
+  { name: 'gpu', run: vitest('gpu', 14, chromium) },
   { name: 'golden', run: vitest('golden', 18, chromium) },
   { name: 'e2e', run: playwright(14, chromium) },
 ];

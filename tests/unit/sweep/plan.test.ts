@@ -63,13 +63,16 @@ describe('rows computed, GPT-2 small at 16 tokens, nothing skipped', () => {
   it('a slow device still gets chunks of many rows, and these are packed', () => {
     const { chunks, rowsComputed } = planned('resid_pre', 'layer-position', {}, { ...LOOSE, chunk: 1 });
     // Blocks of 16 rows, as the kernels compute them, layer by layer.
-    const blocks = chunks.reduce((sum, { laid }) => {
-      for (let layer = 0; layer < L; layer++) {
-        const rows = laid.reduce((n, each) => n + (each.layer <= layer ? TOKENS - each.from : 0), 0);
-        sum += 16 * Math.ceil(rows / 16);
-      }
-      return sum;
-    }, 2 * L * TOKENS);
+    const blocks = chunks.reduce(
+      (sum, { laid }) => {
+        for (let layer = 0; layer < L; layer++) {
+          const rows = laid.reduce((n, each) => n + (each.layer <= layer ? TOKENS - each.from : 0), 0);
+          sum += 16 * Math.ceil(rows / 16);
+        }
+        return sum;
+      },
+      2 * L * TOKENS,
+    );
     expect(blocks / rowsComputed).toBeLessThan(1.12);
     expect(chunks.length).toBeGreaterThan(10);
   });
