@@ -6,13 +6,12 @@ import type { Grid, Planned, SweepPlan, Tensor } from './api';
 import type { EngineAttribution, EngineGradient } from './contract-gradient';
 import { composeBack } from './dictionary/backward';
 import { printed } from './engine-requests';
-import type { Lent } from './engine-sweeps';
+import { changed, heard, keyOf, type Lent } from './engine-turns';
 import { throwIfAborted } from './errors';
 import { attribution } from './experiments/attribution/attribution';
 import { estimateOf } from './experiments/attribution/call';
 import { latentAttribution } from './experiments/attribution/latents';
 import { plannedEstimate } from './experiments/attribution/planned';
-import { heard } from './heard';
 import { gradients, type GradientHands } from './model/backward/gradient';
 import { checkGrid } from './model/causal/grid';
 import { metricPosition } from './model/causal/metric';
@@ -21,6 +20,9 @@ import { Pace, submissionsOf } from './model/pace';
 import { runBatch } from './model/run';
 import { checkIds, type Runtime } from './model/runtime';
 import { isSoftware } from './model/variants';
+
+/** The model is another object than when the work began. */
+const MOVED = new Error('another model');
 
 export class Gradients {
   private pace: Pace | undefined;
@@ -64,20 +66,40 @@ export class Gradients {
 
   /** A patching grid estimated from gradients. */
   estimate(request: EngineAttribution, signal: AbortSignal, progress?: (done: number, of: number) => void): Promise<Grid> {
-    const stop = (): void => throwIfAborted(signal);
-    const work = this.lent.turn(async (model) => {
-      stop();
-      this.check(model, request);
-      const { noise, pairs } = request;
-      const tokens = pairs[0]?.clean.length ?? 0;
-      const draws = noise ? drawn(noise, await embeddingDeviation(model, stop), tokens, model.spec.dModel) : [];
+    return heard(
+      signal,
+      this.estimated(request, () => throwIfAborted(signal), progress),
+    );
+  }
+
+  /** A run or a gradient a turn. On a device that came back all is done once more; under another model nothing is. */
+  private async estimated(request: EngineAttribution, stop: () => void, progress?: (done: number, of: number) => void): Promise<Grid> {
+    for (;;) {
+      const { model, draws } = await this.lent.turn(async (model) => {
+        stop();
+        this.check(model, request);
+        const { noise, pairs } = request;
+        const tokens = pairs[0]?.clean.length ?? 0;
+        return { model, draws: noise ? drawn(noise, await embeddingDeviation(model, stop), tokens, model.spec.dModel) : [] };
+      });
+      const turn = <T>(work: () => Promise<T>): Promise<T> =>
+        this.lent.turn((now) => {
+          if (now !== model) throw MOVED;
+          stop();
+          return work();
+        });
       const { over, ...rest } = estimateOf(request, draws);
-      const common = { model, progress, stop, hands: this.hands(model, stop) };
-      return typeof over === 'object'
-        ? latentAttribution({ ...common, dictionary: this.lent.dictionary(over.dictionary), request: { ...rest, over } })
-        : attribution({ ...common, request: { ...rest, over } });
-    });
-    return heard(signal, work);
+      const common = { model, progress, stop, turn, hands: this.hands(model, stop) };
+      try {
+        return await (typeof over === 'object'
+          ? latentAttribution({ ...common, dictionary: this.lent.dictionary(over.dictionary), request: { ...rest, over } })
+          : attribution({ ...common, request: { ...rest, over } }));
+      } catch (thrown) {
+        if (thrown !== MOVED) throw thrown;
+        const now = await this.lent.turn((now) => Promise.resolve(keyOf(now, request)));
+        if (now !== keyOf(model, request)) throw changed();
+      }
+    }
   }
 
   private check(model: Runtime, { pairs, over, grid, ablate }: EngineAttribution): void {

@@ -5,27 +5,20 @@
 import type { Grid, PatchSetResult, Planned, SweepPlan } from './api';
 import type { EnginePatchSet, EnginePath, EngineSweep } from './contract-sweep';
 import { printed } from './engine-requests';
-import { LabError, throwIfAborted } from './errors';
+import { throwIfAborted } from './errors';
 import { baselineRows, bytesOf, costOf, rowLayers, type Limits } from './experiments/sweep/chunks';
 import { latentLayer } from './experiments/sweep/latents';
 import { checkReceivers, PathRun } from './experiments/sweep/path';
 import { rowsPlanned } from './experiments/sweep/planned';
 import { patchSet } from './experiments/sweep/set';
 import { SweepRun, type Swept, type Turn } from './experiments/sweep/sweep';
-import type { AnyDictionary } from './dictionary/neurons';
-import { heard } from './heard';
+import { changed, heard, keyOf, type Lent } from './engine-turns';
 import { checkGrid } from './model/causal/grid';
 import { drawn, embeddingDeviation } from './model/causal/noise';
 import { checkPairs } from './model/causal/pairs';
 import { Pace } from './model/pace';
 import { checkIds, type Runtime } from './model/runtime';
 import { isSoftware } from './model/variants';
-
-/** What the engine lends: its turns, and the dictionaries that are on the GPU. */
-export interface Lent {
-  turn<T>(work: (model: Runtime) => Promise<T>): Promise<T>;
-  dictionary(id: string): AnyDictionary;
-}
 
 /** Bytes of a chunk's buffers, and how long one chunk may keep others waiting. */
 const BYTES = 256 << 20;
@@ -186,16 +179,3 @@ function checkIdsOf(model: Runtime, pairs: readonly { clean: number[]; corrupted
     checkIds(model, corrupted);
   }
 }
-
-/** Under another model, or the same otherwise processed, the numbers are others. */
-const keyOf = ({ id, processing, planner }: Runtime, request: object): string =>
-  JSON.stringify([id, processing, planner.weights.matrices.get('embed')?.dtype, request], (_, value: unknown) =>
-    value instanceof Float32Array ? [...value] : value,
-  );
-
-const changed = (): LabError =>
-  new LabError(
-    'sweep-changed',
-    'The model was changed while the sweep ran.',
-    'Ask for the sweep again under the model that is in use now.',
-  );

@@ -1,7 +1,7 @@
 /** Sweeps where a cell is not simply a hook's values of the other run: latents of dictionaries, resampling over pairs, KL over paths, and a text that is written meanwhile. */
 import { beforeAll, expect, test } from 'vitest';
 import type { EngineEdit } from '../../../workers/contract';
-import type { EnginePath, EngineSweep } from '../../../workers/contract-sweep';
+import type { EnginePath } from '../../../workers/contract-sweep';
 import type { ModelSpec } from '../../../workers/model/spec';
 import { generate, run, steps, type Bench, type Opened } from '../../support/engine';
 import { metricOfLogits, pathByHand, replace } from '../one-by-one';
@@ -98,27 +98,29 @@ export function sweeps(opened: () => Opened): void {
     expect(Math.max(...expected)).toBeGreaterThan(1e-4);
   });
 
-  test('a text goes on beside a sweep, and neither is other than alone', async () => {
+  test('a text goes on beside a sweep and beside an estimate, and none is other than alone', async () => {
     const { engine } = bench;
-    const writing = generate([0, 82, 66, 80], { tokens: 12, seed: 3, temperature: 1, baseline: true });
-    const request: EngineSweep = asked({
-      over: 'z',
-      grid: 'layer-position-head',
-      pairs: Array.from({ length: 6 }, () => ({ clean: [0, 5, 9, 14, 3, 22], corrupted: [0, 6, 9, 14, 2, 22] })),
-    });
+    const writing = generate([0, 82, 66, 80], { tokens: 8, seed: 3, temperature: 1, baseline: true });
+    const pairs = Array.from({ length: 4 }, () => ({ clean: [0, 5, 9, 14, 3, 22], corrupted: [0, 6, 9, 14, 2, 22] }));
+    const { skip, ...request } = asked({ over: 'z', grid: 'layer-position-head', pairs });
     const alone = await steps(engine, writing);
-    const grid = await engine.sweep(request, 'alone');
-    let done = 0;
-    const sweep = engine.sweep({ ...request, metric: { ...request.metric } }, 'beside', (n) => (done = n));
-    const seen: number[] = [];
-    const beside = await steps(engine, writing, () => void seen.push(done));
-    const other = await sweep;
-    expect(beside.map(({ steered }) => [steered.id, steered.probability])).toEqual(
-      alone.map(({ steered }) => [steered.id, steered.probability]),
-    );
-    expect([...other.raw.data]).toEqual([...grid.raw.data]);
-    // Turns were taken: the sweep had come on before the text ended, and was not over when it began.
-    expect(seen.at(-1)).toBeGreaterThan(0);
-    expect(seen[0]).toBeLessThan(6 * grid.raw.data.length);
+    type Told = (done: number) => void;
+    const work = [
+      (job: string, told?: Told) => engine.sweep({ ...request, skip }, job, told),
+      (job: string, told?: Told) => engine.attribution({ ...request, method: 'integrated', steps: 2 }, job, told),
+    ];
+    for (const ask of work) {
+      const grid = await ask('alone');
+      let done = 0;
+      const beside = ask('beside', (n) => (done = n));
+      const seen: number[] = [];
+      const text = await steps(engine, writing, () => void seen.push(done));
+      expect(text.map(({ steered }) => [steered.id, steered.probability])).toEqual(
+        alone.map(({ steered }) => [steered.id, steered.probability]),
+      );
+      // Turns were taken: it came on while the text was written.
+      expect(seen[0]).toBeLessThan(seen.at(-1) ?? 0);
+      expect([...(await beside).raw.data]).toEqual([...grid.raw.data]);
+    }
   });
 }

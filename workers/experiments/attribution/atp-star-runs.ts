@@ -34,7 +34,7 @@ export function checkCorrected({ pairs }: Estimate): void {
  * position and layer.
  */
 export async function turned(
-  { model, hands }: Hands,
+  { model, hands, turn }: Hands,
   { sequence }: Ran,
   hooks: readonly string[],
   put: readonly Rows[],
@@ -47,11 +47,8 @@ export async function turned(
   });
   const { ids } = sequence;
   const taps = hooks.flatMap((_, layer) => inputsAt(model, layer));
-  const [run] = await runBatch(
-    model,
-    [{ ids, promptLength: ids.length, edits: [...sequence.edits, ...edits], taps, logits: [] }],
-    [],
-    hands,
+  const [run] = await turn(() =>
+    runBatch(model, [{ ids, promptLength: ids.length, edits: [...sequence.edits, ...edits], taps, logits: [] }], [], hands),
   );
   return run?.taps ?? {};
 }

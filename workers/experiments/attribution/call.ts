@@ -21,6 +21,8 @@ export const estimateOf = (
 export interface Hands {
   model: Runtime;
   hands?: GradientHands;
+  /** Whatever runs on the GPU waits for its turn. */
+  turn<T>(work: () => Promise<T>): Promise<T>;
   progress?: ((done: number, of: number) => void) | undefined;
   stop?: (() => void) | undefined;
 }

@@ -14,7 +14,7 @@ const ROWS = 512;
 export const together = (steps: number, tokens: number): number => Math.max(1, Math.min(steps, Math.floor(ROWS / tokens)));
 
 export async function meanGradient(
-  { model, hands, stop }: Hands,
+  { model, hands, stop, turn }: Hands,
   base: GradientSequence,
   hook: string,
   to: Tensor,
@@ -37,7 +37,7 @@ export async function meanGradient(
       };
       return { ...base, edits: [...base.edits, way] };
     });
-    for (const { gradients: found } of await gradients(model, some, [hook], [], hands))
+    for (const { gradients: found } of await turn(() => gradients(model, some, [hook], [], hands)))
       found[hook]?.data.forEach((g, i) => (sum[i] = (sum[i] ?? 0) + g / steps));
   }
   return { shape: [...to.shape], data: Float32Array.from(sum) };

@@ -115,7 +115,9 @@ async function pairOf(hands: Hands, dictionary: AnyDictionary, request: Estimate
   const ran = await runPair(hands, request, index, { at: [hookOut], taps: [...new Set([hookIn, hookOut])], measures });
   const { ids, edits } = sidesFor(request, request.pairs[index] ?? { clean: ran.sequence, corrupted: ran.sequence }).base;
   // Lists are not read beside a gradient.
-  const [again] = await runBatch(model, [{ ids, promptLength: ids.length, edits, taps: [], logits: [] }], measures, hands.hands);
+  const [again] = await hands.turn(() =>
+    runBatch(model, [{ ids, promptLength: ids.length, edits, taps: [], logits: [] }], measures, hands.hands),
+  );
   return {
     ran,
     base: activeOf(dictionary, ids.length, again?.measured[0]?.lists, ran.taps[hookOut]),
@@ -171,11 +173,13 @@ function undoOf(dictionary: AnyDictionary, { taps }: Ran): number[] {
 }
 
 /** Each latent's row of W_dec as the hook's numbers stand, its gain divided out; none of neurons. */
-async function decoderRows({ model }: Hands, d: AnyDictionary, latents: readonly number[]): Promise<Map<number, Float32Array>> {
+async function decoderRows({ model, turn }: Hands, d: AnyDictionary, latents: readonly number[]): Promise<Map<number, Float32Array>> {
   if (isNeurons(d)) return new Map();
-  const rows = await readMatrixRows(
-    model,
-    latents.map((row) => ({ matrix: d.decoder, row })),
+  const rows = await turn(() =>
+    readMatrixRows(
+      model,
+      latents.map((row) => ({ matrix: d.decoder, row })),
+    ),
   );
   return new Map(
     latents.map((latent, i) => {

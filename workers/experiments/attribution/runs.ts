@@ -22,7 +22,7 @@ export interface Ran {
 
 /** `at`: gradients of the base run; `taps`: values of both. */
 export async function runPair(
-  { model, hands }: Hands,
+  { model, hands, turn }: Hands,
   request: Estimate,
   index: number,
   { at, taps, measures = [] }: { at: readonly string[]; taps: readonly string[]; measures?: readonly Measure[] },
@@ -33,7 +33,7 @@ export async function runPair(
   const position = metricPosition(metric.position, pair.clean.ids.length);
   const { base, other } = sidesFor(request, pair);
   const promptLength = other.ids.length;
-  const [far] = await runBatch(model, [{ ...other, promptLength, taps, logits: [position] }], measures, hands);
+  const [far] = await turn(() => runBatch(model, [{ ...other, promptLength, taps, logits: [position] }], measures, hands));
   if (!far) throw new LabError('internal', 'A run gave nothing.', 'Please report this.');
   // KL is of the clean run: of itself where that is the base run, whose slope is then 0.
   const reference = request.direction === 'denoise' ? { reference: far.logits } : {};
@@ -44,7 +44,7 @@ export async function runPair(
     metric: { ...metric, position },
     ...reference,
   };
-  const [near] = await gradients(model, [sequence], at, taps, hands);
+  const [near] = await turn(() => gradients(model, [sequence], at, taps, hands));
   if (!near) throw new LabError('internal', 'A gradient gave no result.', 'Please report this.');
   const clean = request.direction === 'denoise' ? far.logits : near.logits;
   const away = metricGradient(metric, far.logits, { reference: clean }).value;
