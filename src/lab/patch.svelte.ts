@@ -250,19 +250,22 @@ export class PatchStore {
   }
 
   async run(): Promise<void> {
-    const { request, method, dictionary } = this;
     const { model } = this.bench.machine;
-    if (!request || !model || this.running) return;
-    const { clean, corrupted } = this.texts;
-    const { labels } = this.bench;
-    const about: Asked = {
-      ...{ request, clean, corrupted, said: this.said, model: model.name },
-      ...(dictionary && !isPath(request) ? { dictionary, label: (latent: number) => labels?.text(dictionary.id, latent) } : {}),
-    };
+    if (!this.request || !model || this.running) return;
     const abort = (this.#abort = new AbortController());
     this.problem = undefined;
     this.running = { stage: 'Patching', done: 0, of: this.planNow?.cells ?? 0 };
     try {
+      // Pressed before the model was asked for the answers: they would come later, and the grid be about others.
+      if (!this.asked) await this.suggest();
+      const { request, method, dictionary } = this;
+      if (!request || abort.signal.aborted) return;
+      const { clean, corrupted } = this.texts;
+      const { labels } = this.bench;
+      const about: Asked = {
+        ...{ request, clean, corrupted, said: this.said, model: model.name },
+        ...(dictionary && !isPath(request) ? { dictionary, label: (latent: number) => labels?.text(dictionary.id, latent) } : {}),
+      };
       const { exact, approximate } = await put(this.lab, request, method, abort.signal, (running) => (this.running = running));
       const set = this.answer && sameRuns(this.answer.asked.request, request) ? this.answer.set : [];
       this.answer = new PatchAnswer(this.lab, about, exact, approximate);
