@@ -160,8 +160,8 @@ const steps = [
   { name: 'build', run: check([bin('vite', 'bin', 'vite.js'), 'build'], 6) },
   { name: 'budget', run: check([join(dirname(fileURLToPath(import.meta.url)), 'budget.mjs')], 1) },
   { name: 'gpu', run: vitest('gpu', 14, chromium) },
-  { name: 'golden', run: vitest('golden', 18, chromium) },
-  { name: 'e2e', run: playwright(14, chromium) },
+  { name: 'golden', run: vitest('golden', 20, chromium) },
+  { name: 'e2e', run: playwright(18, chromium) },
 ];
 
 const asked = process.argv.slice(2);
