@@ -16,30 +16,23 @@ import { gradients, type GradientHands } from './model/backward/gradient';
 import { checkGrid } from './model/causal/grid';
 import { metricPosition } from './model/causal/metric';
 import { drawn, embeddingDeviation } from './model/causal/noise';
-import { Pace, submissionsOf } from './model/pace';
+import { paceOf, submissionsOf } from './model/pace';
 import { runBatch } from './model/run';
 import { checkIds, type Runtime } from './model/runtime';
-import { isSoftware } from './model/variants';
 
 /** The model is another object than when the work began. */
 const MOVED = new Error('another model');
 
 export class Gradients {
-  private pace: Pace | undefined;
-
   constructor(private readonly lent: Lent) {}
 
   private hands(model: Runtime, stop: () => void): Required<GradientHands> {
     const { gpu, planner } = model;
-    const pace = this.paceOf(model);
+    const pace = paceOf(model.gpu);
     return {
       by: pace.runner(gpu, stop),
       dictionaries: (call) => composeBack({ ...call, variants: planner.variants }, this.lent.dictionary),
     };
-  }
-
-  private paceOf({ gpu }: Runtime): Pace {
-    return (this.pace ??= new Pace(isSoftware(gpu)));
   }
 
   gradient(requests: readonly EngineGradient[], at: readonly string[], signal: AbortSignal): Promise<Record<string, Tensor>[]> {
@@ -117,7 +110,7 @@ export class Gradients {
   plan(request: EngineAttribution): Promise<SweepPlan> {
     return this.lent.turn(async (model) => {
       const { batches, ...rows } = await this.planned(model, request);
-      const pace = this.paceOf(model);
+      const pace = paceOf(model.gpu);
       const out: SweepPlan = { ...rows, chunks: 0, bytes: 0, submissions: 0 };
       for (const { programs, bytes, times } of batches.flat()) {
         out.chunks += times;

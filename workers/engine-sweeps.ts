@@ -16,9 +16,8 @@ import { changed, heard, keyOf, type Lent } from './engine-turns';
 import { checkGrid } from './model/causal/grid';
 import { drawn, embeddingDeviation } from './model/causal/noise';
 import { checkPairs } from './model/causal/pairs';
-import { Pace } from './model/pace';
+import { paceOf, type Pace } from './model/pace';
 import { checkIds, type Runtime } from './model/runtime';
-import { isSoftware } from './model/variants';
 
 /** Bytes of a chunk's buffers, and how long one chunk may keep others waiting. */
 const BYTES = 256 << 20;
@@ -28,18 +27,14 @@ const KEPT = 4;
 
 export class Sweeps {
   private count = 0;
-  private pace: Pace | undefined;
   private readonly kept = new Map<string, Run>();
 
   constructor(private readonly lent: Lent) {}
 
   private turnOf(model: Runtime, stop: () => void): Turn {
-    const pace = this.paceOf(model);
+    const pace = paceOf(model.gpu);
     const { dictionary } = this.lent;
     return { model, dictionary, limits: limitsOf(model, pace), by: pace.runner(model.gpu, stop) };
-  }
-  private paceOf({ gpu }: Runtime): Pace {
-    return (this.pace ??= new Pace(isSoftware(gpu)));
   }
 
   sweep(request: EngineSweep, signal: AbortSignal, progress?: OnDone): Promise<Grid> {
@@ -129,7 +124,7 @@ export class Sweeps {
     return this.lent.turn((model) => {
       const swept = this.checked(model, request);
       checkPairs(request.noise ? [] : request.pairs, false);
-      const pace = this.paceOf(model);
+      const pace = paceOf(model.gpu);
       const what = swept.over === undefined ? { dictionary: this.lent.dictionary(swept.dictionary) } : { over: swept.over };
       const { spec, planner } = model;
       const { chunks, shapes, ...rows } = rowsPlanned({ spec, layout: planner.layout }, request, what, limitsOf(model, pace));

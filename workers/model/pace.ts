@@ -5,6 +5,7 @@
  */
 import type { Dispatch, Op, Program, Runner } from '../gpu/commands';
 import type { Gpu } from '../gpu/device';
+import { isSoftware } from './variants';
 
 /** Milliseconds that a submission is meant to take; what is measured varies about it, and 100 must not be passed. */
 const PIECE_MS = 40;
@@ -84,6 +85,14 @@ export function submissionsOf(ops: readonly Op[], pace: Pace): number {
   let count = 0;
   for (let from = 0; from < cut.length; count++) from = pace.pieces(cut, from);
   return count;
+}
+
+const paces = new WeakMap<Gpu, Pace>();
+/** One for a device, whoever asks: what a sweep has measured an estimate need not learn anew. */
+export function paceOf(gpu: Gpu): Pace {
+  const found = paces.get(gpu) ?? new Pace(isSoftware(gpu));
+  paces.set(gpu, found);
+  return found;
 }
 
 /** One dispatch as about `count` that come to the same: each has some of its groups along x. */

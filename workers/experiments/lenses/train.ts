@@ -56,7 +56,7 @@ export async function trainLens(
   };
   const moments = read.map(() => new Moments(dModel));
   let tokens = 0;
-  // Sequences come in an order by chance: the first are as good as any.
+  // split() has shuffled the sequences, so that descent may keep the rows of the first.
   const room = Math.min(KEPT, Math.floor(KEPT_BYTES / (4 * dModel * hooks.length)));
   const kept: Float32Array[][] = [];
   for (const batch of batches(of(parts.fit))) {
